@@ -1,0 +1,18 @@
+"""The FLAME head: pure, jitted functions of a frozen pytree of arrays."""
+
+from ofer_jax.flame import rotations
+from ofer_jax.flame.io import load
+from ofer_jax.flame.landmarks import contour_landmarks, landmarks, surface_points
+from ofer_jax.flame.lbs import joints, vertices
+from ofer_jax.flame.model import FlameModel
+
+__all__ = [
+    "FlameModel",
+    "contour_landmarks",
+    "joints",
+    "landmarks",
+    "load",
+    "rotations",
+    "surface_points",
+    "vertices",
+]

@@ -1,0 +1,145 @@
+"""Reads a head model from our `.npz` (no pickles).
+
+Its keys are the fields of `FlameModel`. To keep files small, a float array may be stored
+  - as integers KEY with a float32 KEY_scale that broadcasts against it: KEY * KEY_scale;
+  - `J_regressor`, mostly zeros, as J_regressor_rows, _cols and _vals.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from ofer_jax.flame.model import PARENTS, FlameModel
+
+_FLOATS = (
+    *("v_template", "shapedirs", "exprdirs", "posedirs", "J_regressor", "lbs_weights"),
+    *("lmk_bary_coords", "full_lmk_bary_coords", "dynamic_lmk_bary_coords"),
+)
+_INTS = ("faces", "lmk_faces_idx", "full_lmk_faces_idx", "dynamic_lmk_faces_idx")
+
+
+def load(path: str | os.PathLike[str]) -> FlameModel:
+    """Reads a head model; `name` is the stored one or the file's, `sha256` the file's hash.
+
+    Raises FileNotFoundError if there is no such file, and a ValueError of one line if it is not a
+    sound model in our layout.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no head model at {path}")
+    data = path.read_bytes()
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not a head model in .npz form: {_line(error)}") from error
+    try:
+        return from_arrays(arrays, name=path.stem, sha256=hashlib.sha256(data).hexdigest())
+    except ValueError as error:
+        raise ValueError(f"{path}: {_line(error)}") from error
+
+
+def from_arrays(
+    arrays: Mapping[str, np.ndarray], *, name: str = "", sha256: str = ""
+) -> FlameModel:
+    """A model from arrays in the layout above. Raises ValueError on a missing or wrong one."""
+    unpacked = {key: _floats(arrays, key) for key in _FLOATS}
+    for key in _INTS:
+        unpacked[key] = _stored(arrays, key).astype(np.int32)
+    _check_shapes(unpacked)
+    _check_indices(unpacked)
+    parents = tuple(int(p) for p in arrays.get("parents", np.array(PARENTS)))
+    _check_parents(parents, unpacked["J_regressor"].shape[0])
+    return FlameModel(
+        **{key: jnp.asarray(value) for key, value in unpacked.items()},
+        parents=parents,
+        name=str(arrays["name"]) if "name" in arrays else name,
+        sha256=sha256,
+    )
+
+
+def _stored(arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:
+    if key not in arrays:
+        raise ValueError(f"the array {key!r} is missing; found {sorted(arrays)}")
+    return arrays[key]
+
+
+def _floats(arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:
+    if key == "J_regressor" and key not in arrays and "J_regressor_vals" in arrays:
+        value = _dense_regressor(arrays)
+    else:
+        value = _stored(arrays, key)
+    integers = np.issubdtype(value.dtype, np.integer)
+    if not integers and not np.issubdtype(value.dtype, np.floating):
+        raise ValueError(f"{key} has type {value.dtype}, not a number's")
+    value = value.astype(np.float32)
+    if f"{key}_scale" in arrays:
+        value = value * arrays[f"{key}_scale"].astype(np.float32)
+    elif integers:
+        raise ValueError(f"{key} is stored as integers without {key}_scale")
+    if not np.isfinite(value).all():
+        raise ValueError(f"{key} holds values that are not finite")
+    return value
+
+
+def _dense_regressor(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    rows, cols = (_stored(arrays, f"J_regressor_{part}") for part in ("rows", "cols"))
+    vertices, joints = _stored(arrays, "lbs_weights").shape
+    if rows.size and (rows.min() < 0 or rows.max() >= joints):
+        raise ValueError(f"J_regressor_rows must lie in 0..{joints - 1}")
+    if cols.size and (cols.min() < 0 or cols.max() >= vertices):
+        raise ValueError(f"J_regressor_cols must lie in 0..{vertices - 1}")
+    dense = np.zeros((joints, vertices), np.float32)
+    np.add.at(dense, (rows, cols), arrays["J_regressor_vals"].astype(np.float32))
+    return dense
+
+
+def _check_shapes(arrays: Mapping[str, np.ndarray]) -> None:
+    v, j = arrays["v_template"].shape[0], arrays["J_regressor"].shape[0]
+    wanted: dict[str, tuple[int | None, ...]] = {
+        "v_template": (v, 3),
+        "shapedirs": (v, 3, None),
+        "exprdirs": (v, 3, None),
+        "posedirs": (v, 3, 9 * (j - 1)),
+        "J_regressor": (5, v),
+        "lbs_weights": (v, j),
+        "faces": (None, 3),
+        "lmk_faces_idx": (51,),
+        "lmk_bary_coords": (51, 3),
+        "full_lmk_faces_idx": (68,),
+        "full_lmk_bary_coords": (68, 3),
+        "dynamic_lmk_faces_idx": (79, 17),
+        "dynamic_lmk_bary_coords": (79, 17, 3),
+    }
+    for key, shape in wanted.items():
+        found = arrays[key].shape
+        if len(found) != len(shape) or any(
+            w not in (None, f) for w, f in zip(shape, found, strict=True)
+        ):
+            raise ValueError(f"{key} has shape {found}, expected {shape}")
+
+
+def _check_indices(arrays: Mapping[str, np.ndarray]) -> None:
+    for key in _INTS:
+        limit = arrays["v_template"].shape[0] if key == "faces" else arrays["faces"].shape[0]
+        low, high = int(arrays[key].min()), int(arrays[key].max())
+        if low < 0 or high >= limit:
+            raise ValueError(f"{key} must lie in 0..{limit - 1}; found {low}..{high}")
+
+
+def _check_parents(parents: tuple[int, ...], joints: int) -> None:
+    sound = len(parents) == joints and parents[0] < 0
+    if not sound or any(not 0 <= p < j for j, p in enumerate(parents) if j):
+        raise ValueError(f"parents {parents} must name an earlier joint for each of {joints}")
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
