@@ -1,0 +1,72 @@
+"""Plain shading for contact sheets: directional lights on vertex normals, antialiased.
+
+Colour = albedo (ambient + sum over lights of strength max(0, n . l)) + a soft highlight
+(Blinn-Phong; Blinn 1977). Rendered `supersample` times larger and averaged down.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped, UInt8
+
+from ofer_jax.render.normals import vertex_normals
+from ofer_jax.render.rasterize import interpolate, project, rasterize
+
+CLAY = (0.74, 0.70, 0.66)
+_LIGHTS = (((-0.45, 0.55, 0.70), 0.62), ((0.75, 0.10, 0.55), 0.26))  # (towards the light, strength)
+_AMBIENT = 0.20
+_SHINE, _GLOSS = 0.10, 24.0
+
+
+def light_factor(normals: Float[np.ndarray, "N 3"]) -> tuple[np.ndarray, np.ndarray]:
+    """(diffuse [N, 1], highlight [N, 1]) of unit normals facing the camera along +z."""
+    diffuse = np.full((len(normals), 1), _AMBIENT, np.float32)
+    for direction, strength in _LIGHTS:
+        towards = np.array(direction, np.float32) / np.linalg.norm(direction)
+        diffuse += strength * np.maximum(normals @ towards, 0)[:, None]
+    half = np.array(_LIGHTS[0][0], np.float32) / np.linalg.norm(_LIGHTS[0][0]) + (0, 0, 1)
+    half /= np.linalg.norm(half)
+    return diffuse, _SHINE * np.maximum(normals @ half, 0)[:, None] ** _GLOSS
+
+
+def shade(
+    vertices: Shaped[np.ndarray, "V 3"],
+    faces: Int[np.ndarray, "F 3"],
+    camera,
+    size: tuple[int, int],
+    *,
+    colors: Shaped[np.ndarray, "V 3"] | None = None,
+    supersample: int = 2,
+) -> tuple[UInt8[np.ndarray, "H W 3"], Float[np.ndarray, "H W"]]:
+    """Render a posed mesh: (RGB picture on black, coverage 0..1).
+
+    vertices in metres in the camera's frame, camera (s, tx, ty) in pixels of the output, size
+    (height, width), colors per vertex 0..1 (default: clay). Lay it over a picture with `over`.
+    """
+    vertices = np.asarray(vertices, np.float32)
+    height, width = size
+    k = supersample
+    scale, tx, ty = (float(value) for value in camera)
+    shift = (k - 1) / 2  # pixel centres are integers in both pictures
+    projected = project(vertices, (scale * k, tx * k + shift, ty * k + shift))
+    raster = rasterize(projected, faces, height * k, width * k, cull=True)
+    colors = np.broadcast_to(np.float32(CLAY if colors is None else colors), vertices.shape)
+    attributes = np.concatenate([vertex_normals(vertices, faces), colors], 1)
+    seen, values = interpolate(raster, faces, attributes)
+    normals = values[:, :3] / np.maximum(np.linalg.norm(values[:, :3], axis=1)[:, None], 1e-6)
+    diffuse, highlight = light_factor(normals)
+    full = np.zeros((height * k, width * k, 4), np.float32)
+    full[seen, :3] = np.clip(values[:, 3:] * diffuse + highlight, 0, 1)
+    full[seen, 3] = 1
+    mean = full.reshape(height, k, width, k, 4).mean((1, 3))
+    return np.uint8(np.rint(mean[..., :3] * 255)), mean[..., 3]
+
+
+def over(
+    picture: UInt8[np.ndarray, "H W 3"],
+    render: UInt8[np.ndarray, "H W 3"],
+    coverage: Float[np.ndarray, "H W"],
+    opacity: float = 1.0,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Lay a render of `shade` (already multiplied by its coverage) over a picture."""
+    keep = 1 - opacity * coverage[..., None]
+    mixed = picture.astype(np.float32) * keep + opacity * render.astype(np.float32)
+    return np.uint8(np.rint(np.clip(mixed, 0, 255)))
