@@ -1,0 +1,146 @@
+"""The inference bundle: a folder with `config.json` and `params.safetensors`, no pickle.
+
+config = {'format': 1, 'head': {'name', 'sha256'}, 'tasks': {'idgen': {...}, 'idrank': {...},
+'expgen': {...}}, 'provenance': {...}, 'params_sha256': ...}; a task's entry is the `config` that
+`ofer_jax.tasks.*` take, so a bundle needs nothing of `configs/`. Arrays are named by their path
+('idgen/net/...'). Stored as float32 or float16, read as float32.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from ofer_jax.flame import FlameModel
+
+FORMAT = 1
+TASKS = ("idgen", "idrank", "expgen")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """`config` as above; `params[task]` is the tree that `ofer_jax.tasks.<task>` takes."""
+
+    config: dict[str, Any]
+    params: dict[str, Any]
+
+    def task(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(config, params) of 'idgen', 'idrank' or 'expgen'."""
+        return self.config["tasks"][name], self.params[name]
+
+
+def make(
+    tasks: Mapping[str, dict[str, Any]],
+    params: Mapping[str, Any],
+    head: FlameModel,
+    provenance: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """A bundle of the three tasks' configs and params, bound to `head`."""
+    for name in TASKS:
+        if name not in tasks or name not in params:
+            raise ValueError(f"a bundle needs {', '.join(TASKS)}; {name} is missing")
+    config = {
+        "format": FORMAT,
+        "head": {"name": head.name, "sha256": head.sha256},
+        "tasks": json.loads(json.dumps(dict(tasks))),
+        "provenance": dict(provenance or {}),
+    }
+    return Bundle(config, dict(params))
+
+
+def save(bundle: Bundle, path: str | Path, dtype: str = "float32") -> None:
+    """Write the folder `path` (replaced as a whole when it exists), params as `dtype`."""
+    path = Path(path)
+    arrays = {name: np.asarray(a).astype(dtype) for name, a in _flatten(bundle.params)}
+    data = safetensors.numpy.save(arrays)
+    config = {**bundle.config, "params_sha256": hashlib.sha256(data).hexdigest()}
+    part = path.with_name(path.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    (part / "params.safetensors").write_bytes(data)
+    (part / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    if path.exists():
+        shutil.rmtree(path)
+    os.replace(part, path)
+
+
+def load(path: str | Path, head: FlameModel | None = None) -> Bundle:
+    """Read a bundle; with `head`, refuse one that was trained on another head.
+
+    Raises:
+      ValueError: one line, for a folder that is missing or damaged, or another head.
+    """
+    path = Path(path)
+    config = _read_config(path)
+    data = _read_bytes(path / "params.safetensors")
+    if hashlib.sha256(data).hexdigest() != config.get("params_sha256"):
+        raise ValueError(f"bundle {path}: params.safetensors is damaged (its hash is not config's)")
+    try:
+        arrays = safetensors.numpy.load(data)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"bundle {path}: params.safetensors cannot be read: {error}") from None
+    bundle = Bundle(config, _unflatten(arrays))
+    if head is not None:
+        check_head(bundle, head, path)
+    return bundle
+
+
+def check_head(bundle: Bundle, head: FlameModel, path: str | Path = "") -> None:
+    """Raise a ValueError unless the bundle was trained on `head`."""
+    trained = bundle.config["head"]
+    if trained["sha256"] != head.sha256:
+        raise ValueError(
+            f"bundle {path}: trained on head {trained['name']!r} ({trained['sha256'][:12]}), not on "
+            f"{head.name!r} ({head.sha256[:12]}); use that head, or a bundle trained on this one"
+        )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(_read_bytes(path / "config.json"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"bundle {path}: config.json is damaged: {error}") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise ValueError(f"bundle {path}: config.json is not of a bundle of format {FORMAT}")
+    missing = [k for k in ("head", "tasks") if k not in config]
+    missing += [t for t in TASKS if t not in config.get("tasks", {})]
+    if missing:
+        raise ValueError(f"bundle {path}: config.json lacks {', '.join(missing)}")
+    return config
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"bundle {path.parent}: {path.name}: {error.strerror}") from None
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in sorted(tree.items()):
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, value in arrays.items():
+        *parents, leaf = name.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = value.astype(np.float32)
+    # A part without parameters (the encoder of cached features) leaves no array behind.
+    for task in tree.values():
+        task.setdefault("encoder", {})
+    return tree

@@ -1,0 +1,229 @@
+"""What the three tasks share: conditioning, noise keyed per example, the diffusion loss and sampling.
+
+The forward process is x_t = sqrt(ab_t) x0 + sqrt(1 - ab_t) eps (Ho et al. 2020, eq. 4). The network
+predicts eps (the published model) or v = sqrt(ab_t) eps - sqrt(1 - ab_t) x0 (Salimans & Ho 2022),
+and is trained on the mean absolute (`l1`, published) or mean squared (`l2`) difference.
+
+A task's `config` is a plain dict that JSON can hold; it travels inside the inference bundle, so
+that a bundle needs nothing of `configs/`. Params are dicts: {'encoder': ..., 'net': ...}.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from ofer_jax.diffusion import gaussian, samplers, schedule
+from ofer_jax.models import Denoiser, FeatureEncoder
+
+Config = Mapping[str, Any]
+Params = dict[str, Any]
+
+
+def example_keys(key: Key[Array, ""], index: Int[Array, "B"]) -> Key[Array, "B"]:
+    """One key an example, from its number in the data and never from its place in the batch, so
+    that the noise does not depend on how many devices or processes share the batch."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, index.astype(jnp.uint32))
+
+
+def picture_keys(key: Key[Array, "*B"], batch: int) -> Key[Array, "B"]:
+    """`key` as one key a picture: an array of keys is taken as it is."""
+    return key if key.ndim else jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(batch))
+
+
+def noise_schedule(config: Config) -> schedule.Schedule:
+    """The linear schedule named by `config['schedule']` (steps, beta_start, beta_end)."""
+    s = config["schedule"]
+    return schedule.linear(s["steps"], s["beta_start"], s["beta_end"])
+
+
+# ---------------------------------------------------------------- conditioning
+
+
+def feature_encoder(config: Config) -> FeatureEncoder | None:
+    """The trainable encoder, or None when frozen features are the context themselves."""
+    encoder = dict(config["encoder"])
+    name = encoder.pop("name")
+    if name == "cached":
+        return None
+    if name != "mlp":
+        raise ValueError(f"encoder {name!r} is not known; use 'mlp' or 'cached'")
+    return FeatureEncoder.from_config(encoder)
+
+
+def init_encoder(config: Config, key: Key[Array, ""]) -> Params:
+    """Parameters of the encoder; empty for cached features."""
+    module = feature_encoder(config)
+    if module is None:
+        return {}
+    return module.init(key, jnp.zeros((1, config["features"]["size"])))["params"]
+
+
+def apply_mlp(
+    module: FeatureEncoder,
+    params: Params,
+    features: Float[Array, "B F"],
+    keys: Key[Array, "B"] | None,
+) -> Float[Array, "B C"]:
+    """Run an encoder or regressor; `keys` (one an example) switch dropout on."""
+    if keys is None:
+        return module.apply({"params": params}, features, deterministic=True)
+
+    def one(row: Float[Array, "F"], key: Key[Array, ""]) -> Float[Array, "C"]:
+        rngs = {"dropout": key}
+        return module.apply({"params": params}, row[None], deterministic=False, rngs=rngs)[0]
+
+    return jax.vmap(one)(features, keys)
+
+
+def encode(
+    config: Config,
+    params: Params,
+    features: Float[Array, "B F"],
+    keys: Key[Array, "B"] | None = None,
+) -> Float[Array, "B C"]:
+    """Context of each picture from its frozen features; `keys` switch on what only training does
+    (dropout, and Gaussian noise of `feature_noise` standard deviations on the features)."""
+    module = feature_encoder(config)
+    if module is None:
+        return features
+    noise = config.get("feature_noise", 0.0)
+    if keys is not None and noise:
+        features = features + noise * normal_like(_salted(keys, 7), features)
+    return apply_mlp(module, params, features, keys)
+
+
+def _salted(keys: Key[Array, "B"], salt: int) -> Key[Array, "B"]:
+    return jax.vmap(lambda k: jax.random.fold_in(k, salt))(keys)
+
+
+def normal_like(keys: Key[Array, "B"], x: Float[Array, "B *n"]) -> Float[Array, "B *n"]:
+    """Standard normal noise of `x`'s shape, row b from `keys[b]`."""
+    return jax.vmap(lambda k: jax.random.normal(k, x.shape[1:], x.dtype))(keys)
+
+
+# ---------------------------------------------------------------- diffusion
+
+
+def init_denoiser(config: Config, key: Key[Array, ""], size: int) -> Params:
+    """Parameters of the denoiser for `size` coefficients."""
+    x, context = jnp.zeros((1, size)), jnp.zeros((1, config["net"]["context_dim"]))
+    return Denoiser.from_config(config["net"]).init(key, x, jnp.zeros(1, jnp.int32), context)[
+        "params"
+    ]
+
+
+def diffusion_loss(
+    config: Config,
+    params: Params,
+    x0: Float[Array, "B D"],
+    context: Float[Array, "B C"],
+    keys: Key[Array, "B"],
+    weights: Float[Array, "D"],
+) -> Float[Array, "B"]:
+    """Weighted loss of each example at a random step; t and eps come from the example's own key.
+
+    Args:
+      config: the task's config (schedule, prediction_type, loss, net).
+      params: with 'net'.
+      x0: clean coefficients, in standard deviations.
+      context: of each example.
+      keys: one an example.
+      weights: of each coefficient, mean 1.
+    """
+    table = noise_schedule(config)
+    t = jax.vmap(lambda k: jax.random.randint(k, (), 0, config["schedule"]["steps"]))(
+        _salted(keys, 1)
+    )
+    eps = normal_like(_salted(keys, 2), x0)
+    xt = gaussian.q_sample(table, x0, t, eps)
+    prediction = Denoiser.from_config(config["net"]).apply(
+        {"params": params["net"]}, xt, t, context
+    )
+    error = prediction - _target(config, table, x0, t, eps)
+    error = jnp.abs(error) if config["loss"] == "l1" else jnp.square(error)
+    return jnp.mean(error * weights[None], axis=-1)
+
+
+def _target(
+    config: Config,
+    table: schedule.Schedule,
+    x0: Float[Array, "B D"],
+    t: Int[Array, "B"],
+    eps: Float[Array, "B D"],
+) -> Float[Array, "B D"]:
+    kind = config["prediction_type"]
+    if kind not in ("eps", "v"):
+        raise ValueError(f"prediction_type is {kind!r}; use 'eps' or 'v'")
+    return eps if kind == "eps" else gaussian.v_from(table, x0, t, eps)
+
+
+def sample_coefficients(
+    config: Config,
+    params: Params,
+    context: Float[Array, "B C"],
+    keys: Key[Array, "B"],
+    num_samples: int,
+    size: int,
+    steps: int | None = None,
+    eta: float | None = None,
+) -> Float[Array, "B K D"]:
+    """`num_samples` draws for each context; those of picture b depend on `keys[b]` alone.
+
+    `steps` and `eta` default to the config's sampler; steps equal to the schedule's own number
+    with eta None and the sampler 'ddpm' is ancestral sampling.
+    """
+    table, kind = noise_schedule(config), config["prediction_type"]
+    net = Denoiser.from_config(config["net"])
+    sampler = config["sampler"]
+
+    def one(key: Key[Array, ""], row: Float[Array, "C"]) -> Float[Array, "K D"]:
+        tiled = jnp.broadcast_to(row[None], (num_samples, row.shape[0]))
+
+        def predict_eps(xt: Float[Array, "K D"], t: Int[Array, "K"]) -> Float[Array, "K D"]:
+            output = net.apply({"params": params["net"]}, xt, t, tiled)
+            return gaussian.to_eps(table, output, xt, t, kind)
+
+        if sampler["name"] == "ddpm" and steps is None:
+            return samplers.ddpm(table, predict_eps, key, (num_samples, size))
+        return samplers.ddim(
+            table,
+            predict_eps,
+            key,
+            (num_samples, size),
+            steps=sampler.get("steps", 50) if steps is None else steps,
+            eta=sampler.get("eta", 1.0) if eta is None else eta,
+        )
+
+    return jax.vmap(one)(keys, context)
+
+
+# ---------------------------------------------------------------- weights from the head
+
+
+def rigid_free(vertices: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Directions [N, 3, S] with what a rigid motion of `vertices` [N, 3] could make taken out, as
+    an alignment before measuring would; metres in, metres out, float64."""
+    x = (vertices - vertices.mean(0)).astype(np.float64)
+    turns = [np.cross(axis, x).ravel() for axis in np.eye(3)]
+    shifts = [np.tile(axis, len(x)) for axis in np.eye(3)]
+    q, _ = np.linalg.qr(np.stack(turns + shifts, 1))
+    flat = directions.reshape(-1, directions.shape[-1]).astype(np.float64)
+    return (flat - q @ (q.T @ flat)).reshape(directions.shape)
+
+
+def gram_mm2(vertices: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """G [S, S] in mm^2 with mean over vertices of |displacement|^2 = c^T G c for coefficients c,
+    after a rigid alignment (to first order)."""
+    flat = 1e3 * rigid_free(vertices, directions).reshape(-1, directions.shape[-1])
+    return flat.T @ flat / len(vertices)
+
+
+def tempered(variance: np.ndarray, power: float) -> np.ndarray:
+    """Loss weights (rms / mean rms)^power, scaled to mean 1; float32. Power 0 weighs all alike;
+    2 is the squared vertex error; the last modes are microns and should not lead."""
+    weights = np.sqrt(np.maximum(variance, 0.0)) ** power
+    return (weights / weights.mean()).astype(np.float32)
