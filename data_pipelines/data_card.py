@@ -1,0 +1,110 @@
+"""The data card: what a data set is, in one JSON file and one page of text.
+
+The content hash tells whether two builds hold the same data. It is taken over *decoded* records, so
+it does not depend on shards, file format or the order of writing:
+
+    record  = SHA-256 over the fields by name, each as name, dtype, shape, little-endian bytes
+    content = SHA-256 over the record digests in order of subject number
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+FILE = "data_card.json"
+FORMAT = 1
+LICENCE = "CC0-1.0"
+# What has to agree for a data set that is already there to be the one asked for.
+IDENTITY = ("format", "name", "version", "seed", "counts", "picture", "head")
+
+
+def record_digest(record: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of one decoded record: a mapping of names to arrays, numbers or strings."""
+    total = hashlib.sha256()
+    for name in sorted(record):
+        value = record[name]
+        array = np.frombuffer(value.encode(), np.uint8) if isinstance(value, str) else value
+        array = np.ascontiguousarray(array)
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def content_hash(digests: Iterable[str]) -> str:
+    """SHA-256 (hex) of a data set from its record digests in order of subject number."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def write_atomic(path: pathlib.Path, text: str) -> None:
+    """Writes a text file so that a reader sees the old one or the whole new one."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write(directory: pathlib.Path, card: Mapping[str, Any]) -> None:
+    """Writes `data_card.json` and the same as a readable `README.md`."""
+    write_atomic(directory / "README.md", _page(card))
+    write_atomic(directory / FILE, json.dumps(card, indent=2) + "\n")
+
+
+def read(directory: str | os.PathLike) -> dict[str, Any]:
+    """Reads the data card of a data set; ValueError when the folder holds none."""
+    path = pathlib.Path(directory) / FILE
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        card["content_hash"], card["counts"], card["head"]["sha256"]
+    except FileNotFoundError:
+        raise ValueError(
+            f"{directory} holds no data set (no {FILE}): build one with "
+            f"python -m launch.build_dataset --out {directory}"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}): build the data set again") from None
+    return card
+
+
+def differences(card: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Names what keeps `card` from being the data set `wanted`, e.g. 'seed 0 instead of 1'."""
+    return [
+        f"{name} {card.get(name)} instead of {wanted.get(name)}"
+        for name in IDENTITY
+        if card.get(name) != wanted.get(name)
+    ]
+
+
+def _page(card: Mapping[str, Any]) -> str:
+    counts = "\n".join(f"| {split} | {count} |" for split, count in card["counts"].items())
+    features = "\n".join(f"| `{name}` | {doc} |" for name, doc in card["features"].items())
+    return f"""# {card["name"]} {card["version"]}
+
+{card["description"]}
+
+Licence: {card["licence"]}. Head: {card["head"]["name"]} (SHA-256 {card["head"]["sha256"]}).
+It is an artist's head space, not scans: its millimetres say nothing about accuracy on people.
+
+| split | subjects (one pair of pictures each) |
+| --- | --- |
+{counts}
+
+No subject is in two splits. Seed {card["seed"]}; pictures as {card["picture"]["encoding"]}, quality
+{card["picture"]["quality"]}; {card["bytes"] / 1e6:.1f} MB.
+
+Content hash (decoded records, in order of subject number):
+`{card["content_hash"]}`
+
+| field | meaning |
+| --- | --- |
+{features}
+
+Read it without TensorFlow:
+
+    import tensorflow_datasets as tfds
+    source = tfds.builder_from_directory(DIRECTORY).as_data_source("train")
+"""

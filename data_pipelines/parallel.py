@@ -1,0 +1,73 @@
+"""An ordered map over single-threaded worker processes.
+
+Results come back in the order of the items, so what is written does not depend on how many workers
+there are. Workers are spawned, not forked: JAX holds threads, and a fork of those may hang. Each
+keeps to one thread and to the CPU: N workers use N cores and none takes the accelerator.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    "JAX_PLATFORMS": "cpu",
+}
+
+
+@contextlib.contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Sets environment variables for the block (a spawned process inherits them at its start)."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def ordered_map(
+    function: Callable[[Any], Any], items: Iterable[Any], workers: int, ahead: int = 32
+) -> Iterator[Any]:
+    """Yields `function(item)` in the order of `items`, worked out by `workers` processes.
+
+    At most `ahead` items a worker are in flight, so a slow reader bounds the memory. With 0 workers
+    the function runs here (tests, debugging). `function` has to be importable by name. An error in
+    a worker is raised here; a killed worker raises BrokenProcessPool and never hangs.
+    """
+    if workers < 0:
+        raise ValueError(f"workers is {workers}: it has to be 0 (in this process) or more")
+    if workers == 0:
+        yield from map(function, items)
+        return
+    context = multiprocessing.get_context("spawn")
+    with (
+        environment(ONE_THREAD),
+        concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool,
+    ):
+        try:
+            yield from _in_order(pool, function, items, ahead * workers)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_order(
+    pool: concurrent.futures.Executor, function: Callable, items: Iterable[Any], window: int
+) -> Iterator[Any]:
+    pending: collections.deque[concurrent.futures.Future] = collections.deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        if len(pending) >= window:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
