@@ -1,0 +1,110 @@
+"""Photograph -> faces: BlazeFace finds them, FaceMesh places their points.
+
+The whole photograph is looked at first; only when it shows no face come turned views, one with a wide
+margin (a face larger than the frame) and tiles (small faces). What those find, or what the detector is
+less sure of, counts only when FaceMesh confirms it, so that more views do not mean more false faces.
+"""
+
+import numpy as np
+from PIL import Image
+
+from ofer_jax.faces import detector, mesh
+from ofer_jax.faces.types import Face
+
+CONFIRMED = 0.5  # presence from which FaceMesh's points are trusted
+UNSURE = 0.3  # the detector's score in the second look
+MARGIN = 1.6
+# Half the mouth's width over the distance between the eyes (median of FaceMesh on photographs).
+MOUTH = 0.4
+_TURNS = (np.array([0.0, 1.0]), np.array([0.0, -1.0]), np.array([-1.0, 0.0]))
+
+
+def detect(image: np.ndarray) -> list[Face]:
+    """Faces in an RGB picture uint8 [H, W, 3], the one nearest to its centre first (may be none)."""
+    return detect_batch([image])[0]
+
+
+def detect_batch(images: list[np.ndarray]) -> list[list[Face]]:
+    """Faces of each picture uint8 [H, W, 3] (any sizes); the networks run in jitted batches.
+
+    Raises ValueError for an array that is not uint8 RGB.
+    """
+    pictures = [_picture(image) for image in images]
+    if not pictures:
+        return []
+    found = detector.find(pictures, [detector.whole(*p.size) for p in pictures])
+    faces = _faces(pictures, found)
+    return [
+        _nearest_first(own or _look_closer(picture), picture)
+        for own, picture in zip(faces, pictures, strict=True)
+    ]
+
+
+def _picture(image: np.ndarray) -> Image.Image:
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"expected a uint8 RGB picture [H, W, 3], got {image.dtype}{image.shape}")
+    return Image.fromarray(image)
+
+
+def _faces(
+    pictures: list[Image.Image], found: list[list[detector.Detection]]
+) -> list[list[Face]]:
+    """Places FaceMesh's points on all detections of all pictures at once."""
+    owners = [i for i, each in enumerate(found) for _ in each]
+    detections = [d for each in found for d in each]
+    faces: list[list[Face]] = [[] for _ in pictures]
+    if not owners:
+        return faces
+    own = [pictures[i] for i in owners]
+    matrices = [mesh.crop_matrix(box, keypoints) for box, keypoints, _ in detections]
+    points, presence = mesh.find(own, matrices)
+    for i, detection, p, sure in zip(owners, detections, points, presence, strict=True):
+        faces[i].append(_face(detection, p, float(sure)))
+    return faces
+
+
+def _face(detection: detector.Detection, points: np.ndarray, presence: float) -> Face:
+    box, keypoints, score = detection
+    five = five_of_points(points) if presence >= CONFIRMED else five_of_keypoints(keypoints)
+    return Face(box, keypoints, score, points, presence, five)
+
+
+def five_of_points(points: np.ndarray) -> np.ndarray:
+    """ArcFace's five points [5, 2] of FaceMesh's [468, 3]: eye middles, nose tip, mouth corners."""
+    eyes = [points[[33, 133]].mean(0), points[[362, 263]].mean(0)]
+    return np.stack([*eyes, points[4], points[61], points[291]])[:, :2]
+
+
+def five_of_keypoints(keypoints: np.ndarray) -> np.ndarray:
+    """ArcFace's five points [5, 2] of the detector's six, for a face that is nearly hidden.
+
+    It knows the mouth's centre only: the corners lie along the line of the eyes.
+    """
+    right_eye, left_eye, nose, mouth = keypoints[:4]
+    half = MOUTH * (left_eye - right_eye)
+    return np.stack([right_eye, left_eye, nose, mouth - half, mouth + half])
+
+
+def _look_closer(picture: Image.Image) -> list[Face]:
+    """The second look: stops at the first kind of view that shows a confirmed face."""
+    for views in _closer_views(*picture.size):
+        found = detector.find([picture] * len(views), views, UNSURE)
+        merged = detector.suppress([d for each in found for d in each])
+        faces = [f for f in _faces([picture], [merged])[0] if f.presence >= CONFIRMED]
+        if faces:
+            return faces
+    return []
+
+
+def _closer_views(width: int, height: int) -> list[list[np.ndarray]]:
+    long, short = max(width, height), min(width, height)
+    plain, wide = detector.whole(width, height), detector.whole(width, height, MARGIN)
+    turned = [detector.whole(width, height, direction=turn) for turn in _TURNS]
+    tiles = [detector.tiles(width, height, side) for side in (short, long / 2, long / 4)]
+    return [[plain, wide], tiles[0], tiles[1], tiles[2], turned]
+
+
+def _nearest_first(faces: list[Face], picture: Image.Image) -> list[Face]:
+    centre = (np.array(picture.size) - 1) / 2
+    return sorted(faces, key=lambda f: float(np.linalg.norm((f.box[:2] + f.box[2:]) / 2 - centre)))
