@@ -1,0 +1,231 @@
+"""Batches for training and evaluation from the arrays of the feature pass, by grain.
+
+A training batch is a function of (seed, step) alone. Position p = step * batch + slot of an endless
+stream lies in epoch p // N, and epoch e visits the N examples in the order of its own permutation
+(seeded by (seed, e)). Process q of c takes the slots q, q + c, ...: together the processes see the
+same examples at each step whatever their number. What is drawn at random for an example (clean or
+occluded, which candidates) is a hash of the seed and its `index` = epoch * N + example, never of
+its place in the batch.
+
+grain gives the iterator with its state, `{"next_index": step}`; its elements are whole batches,
+since 256 single elements cost 4 ms in Python and one gather of 256 rows 0.3 ms.
+"""
+
+import functools
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import grain
+import numpy as np
+
+ARRAYS = (
+    "features_clean",
+    "features_occluded",
+    "shape",
+    "expression",
+    "jaw",
+    "neck",
+    "eyes",
+    "global_rotation",
+    "subject",
+    "occluder",
+)
+KINDS = ("clean", "occluded")
+
+
+def folder(directory: str | os.PathLike, split: str) -> pathlib.Path:
+    """Where the feature pass of a data set puts a split."""
+    return pathlib.Path(directory) / "features" / split
+
+
+def read_meta(directory: str | os.PathLike, split: str) -> dict[str, Any]:
+    """`meta.json` of a split: head, feature name, counts; ValueError when there are no features."""
+    path = folder(directory, split) / "meta.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        raise ValueError(
+            f"{directory} has no features of the split {split!r}: make them with "
+            f"python -m launch.build_dataset --out {directory} --features open"
+        ) from None
+
+
+def load_split(directory: str | os.PathLike, split: str) -> dict[str, np.ndarray]:
+    """All arrays of a split, memory-mapped and read-only, one row a subject.
+
+    Returns:
+      features_clean, features_occluded [N, F]; shape [N, 300]; expression [N, 100]; jaw, neck,
+      global_rotation [N, 3] and eyes [N, 6] (axis-angle, radians); subject [N]; occluder [N] (str).
+
+    Raises:
+      ValueError: no features there, or arrays of different lengths.
+    """
+    count = read_meta(directory, split)["count"]
+    where = folder(directory, split)
+    arrays = {name: _load(where / f"{name}.npy") for name in ARRAYS}
+    if lengths := {name: len(a) for name, a in arrays.items() if len(a) != count}:
+        raise ValueError(f"{where} is damaged: {lengths} rows instead of {count}; make it again")
+    return arrays
+
+
+def _load(path: pathlib.Path) -> np.ndarray:
+    try:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (OSError, EOFError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); run the feature pass again") from None
+
+
+def uniform(seed: int, index: np.ndarray) -> np.ndarray:
+    """A number in [0, 1) for each index, from a hash (SplitMix64, Steele et al. 2014)."""
+    start = np.uint64(np.random.default_rng(seed).integers(2**63))
+    z = start + index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+class Indices(grain.sources.RandomAccessDataSource):
+    """Element `step` is this process's int64 [L] indices, epoch * N + example, of that step."""
+
+    def __init__(
+        self, count: int, batch_size: int, seed: int, process: int = 0, processes: int = 1
+    ):
+        if batch_size < 1 or batch_size % processes or not 0 <= process < processes:
+            raise ValueError(
+                f"a batch of {batch_size} cannot be shared by {processes} processes (this is "
+                f"number {process}): choose a multiple"
+            )
+        if count < 1:
+            raise ValueError("there are no training examples: build a larger data set")
+        self._count, self._batch = count, batch_size
+        self._slots = np.arange(process, batch_size, processes)
+        self._order = functools.lru_cache(maxsize=4)(
+            lambda epoch: np.random.default_rng([seed, epoch]).permutation(count)
+        )
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, step: int) -> np.ndarray:
+        position = step * self._batch + self._slots
+        epoch, within = np.divmod(position, self._count)
+        example = np.empty_like(position)
+        for e in np.unique(epoch).tolist():
+            example[epoch == e] = self._order(e)[within[epoch == e]]
+        return epoch * self._count + example
+
+    def __repr__(self) -> str:
+        return f"Indices(count={self._count}, batch={self._batch}, slots={self._slots[:2]}...)"
+
+
+class Gather:
+    """Indices -> batch: the rows of each array, of the clean or of the occluded picture."""
+
+    def __init__(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        seed: int,
+        occluded_share: float,
+        candidates: Mapping[str, np.ndarray] | None = None,
+        num_candidates: int = 0,
+    ):
+        self._arrays, self._seed, self._share = arrays, seed, occluded_share
+        self._candidates, self._num = candidates, num_candidates
+        self._count = len(arrays["subject"])
+
+    def __call__(self, index: np.ndarray) -> dict[str, np.ndarray]:
+        rows = index % self._count
+        occluded = uniform(self._seed, index) < self._share
+        batch = {name: self._arrays[name][rows] for name in ("shape", "expression", "jaw")}
+        features = {kind: self._arrays[f"features_{kind}"] for kind in KINDS}
+        batch |= {"features": _either(features, rows, occluded), "index": index}
+        if self._candidates is not None:
+            batch["candidates"] = self._pick(_either(self._candidates, rows, occluded), index)
+        return batch
+
+    def _pick(self, pool: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """A random `num_candidates` of the pool [B, P, S], others in each epoch; 0 takes all."""
+        size = pool.shape[1]
+        if not 0 < self._num < size:
+            return pool
+        draws = uniform(self._seed + 1, index[:, None] * size + np.arange(size))
+        chosen = np.argsort(draws, axis=1)[:, : self._num]
+        return np.take_along_axis(pool, chosen[..., None], axis=1)
+
+
+def _either(kinds: Mapping[str, np.ndarray], rows: np.ndarray, occluded: np.ndarray) -> np.ndarray:
+    out = kinds["clean"][rows]
+    out[occluded] = kinds["occluded"][rows[occluded]]
+    return out
+
+
+def make_train_iter(
+    config: Any, *, seed: int, process_index: int = 0, process_count: int = 1
+) -> grain.DatasetIterator:
+    """An endless iterator of training batches with `get_state` / `set_state` (see `state_at`).
+
+    Args:
+      config: with the fields `dir` (of the data set), `batch_size` (over all processes) and,
+        optionally, `split` ("train"), `occluded_share` (0.5), `candidates` (a folder with
+        candidates_clean.npy and candidates_occluded.npy, [N, P, S] in the order of the split; ""
+        for none) and `num_candidates` (drawn afresh from the P each epoch; 0 for all).
+      seed: of the order and of the choice of pictures.
+      process_index, process_count: which part of each batch is this process's.
+
+    Returns:
+      Batches of batch_size / process_count rows: features [B, F] float32, shape [B, 300],
+      expression [B, 100], jaw [B, 3], index [B] int64 (different in each epoch; the key of all
+      that is random for an example) and, where asked for, candidates [B, K, S].
+
+    Raises:
+      ValueError: no features, an unknown share, a batch that the processes cannot share.
+    """
+    share = getattr(config, "occluded_share", 0.5)
+    if not 0 <= share <= 1:
+        raise ValueError(f"occluded_share is {share}: it has to lie between 0 and 1")
+    arrays = load_split(config.dir, getattr(config, "split", "train"))
+    count = len(arrays["subject"])
+    candidates = _load_candidates(getattr(config, "candidates", ""), count)
+    indices = Indices(count, config.batch_size, seed, process_index, process_count)
+    gather = Gather(arrays, seed, share, candidates, getattr(config, "num_candidates", 0))
+    # Everything is in memory, so threads would only compete with the training step for the cores.
+    options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
+    return iter(grain.MapDataset.source(indices).map(gather).to_iter_dataset(options))
+
+
+def _load_candidates(directory: str, count: int) -> dict[str, np.ndarray] | None:
+    if not directory:
+        return None
+    where = pathlib.Path(directory)
+    pools = {kind: _load(where / f"candidates_{kind}.npy") for kind in KINDS}
+    if lengths := {kind: len(pool) for kind, pool in pools.items() if len(pool) != count}:
+        raise ValueError(f"{where} has candidates of {lengths} examples, the data set {count}")
+    return pools
+
+
+def state_at(step: int) -> dict[str, int]:
+    """The iterator's state after `step` batches, on any number of processes."""
+    return {"next_index": step}
+
+
+def eval_batches(
+    arrays: Mapping[str, np.ndarray], batch_size: int, kind: str = "clean"
+) -> Iterator[dict[str, np.ndarray]]:
+    """All rows in order, as training batches of one fixed size.
+
+    The last batch is filled up by repeating rows; `where` [B] bool is False there, `index` [B] is
+    the row.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"{kind!r} pictures do not exist, only {KINDS}")
+    count = len(arrays["subject"])
+    for start in range(0, count, batch_size):
+        index = np.arange(start, start + batch_size)
+        rows = index % count
+        batch = {name: arrays[name][rows] for name in ("shape", "expression", "jaw")}
+        features = arrays[f"features_{kind}"][rows]
+        yield {**batch, "features": features, "index": rows, "where": index < count}

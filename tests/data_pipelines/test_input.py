@@ -1,0 +1,199 @@
+"""Training batches: what they hold, their order, their state, and how processes share them."""
+
+import json
+import pathlib
+import time
+import types
+
+import numpy as np
+import pytest
+
+from data_pipelines import input as pipeline
+
+COUNT, WIDTH = 37, 557
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A data set's features in which every number tells its example."""
+    out = tmp_path_factory.mktemp("data")
+    write_split(out, COUNT)
+    for kind, offset in (("clean", 0), ("occluded", 0.5)):
+        pool = np.arange(COUNT)[:, None, None] + offset + np.zeros((COUNT, 6, 4))
+        np.save(out / f"candidates_{kind}.npy", (pool + 0.01 * np.arange(6)[:, None]))
+    return out
+
+
+def write_split(out: pathlib.Path, count: int) -> None:
+    where = pipeline.folder(out, "train")
+    where.mkdir(parents=True)
+    widths = {"shape": 300, "expression": 100, "jaw": 3, "neck": 3, "eyes": 6}
+    widths |= {"global_rotation": 3, "features_clean": WIDTH, "features_occluded": WIDTH}
+    for name, width in widths.items():
+        offset = 0.5 if name == "features_occluded" else 0
+        rows = np.arange(count, dtype=np.float32)[:, None] + offset
+        np.save(where / f"{name}.npy", np.repeat(rows, width, axis=1))
+    np.save(where / "subject.npy", np.arange(count))
+    np.save(where / "occluder.npy", np.array(["hand"] * count))
+    (where / "meta.json").write_text(json.dumps({"count": count}))
+
+
+def config(folder: pathlib.Path, **changes) -> types.SimpleNamespace:
+    return types.SimpleNamespace(**{"dir": str(folder), "batch_size": 8} | changes)
+
+
+def take(iterator, steps: int) -> list[dict]:
+    return [next(iterator) for _ in range(steps)]
+
+
+def assert_equal(left: list[dict], right: list[dict]) -> None:
+    assert len(left) == len(right)
+    for a, b in zip(left, right, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_a_batch_holds_matching_rows(folder):
+    for batch in take(pipeline.make_train_iter(config(folder), seed=1), 20):
+        example = batch["index"] % COUNT
+        assert batch["features"].shape == (8, WIDTH) and batch["features"].dtype == np.float32
+        assert batch["shape"].shape == (8, 300) and batch["expression"].shape == (8, 100)
+        np.testing.assert_array_equal(batch["jaw"], np.repeat(example[:, None], 3, axis=1))
+        np.testing.assert_array_equal(np.floor(batch["features"][:, 0]), example)
+        assert batch["index"].dtype == np.int64
+
+
+def test_each_epoch_sees_every_example_once_in_its_own_order(folder):
+    iterator = pipeline.make_train_iter(config(folder, batch_size=1), seed=1)
+    index = np.concatenate([batch["index"] for batch in take(iterator, 3 * COUNT)])
+    epochs = index.reshape(3, COUNT)
+    for epoch, row in enumerate(epochs):
+        assert sorted(row) == list(range(epoch * COUNT, (epoch + 1) * COUNT))
+    assert not np.array_equal(epochs[0], epochs[1] - COUNT)
+
+
+def test_same_seed_same_batches_another_seed_others(folder):
+    first = take(pipeline.make_train_iter(config(folder), seed=1), 12)
+    assert_equal(first, take(pipeline.make_train_iter(config(folder), seed=1), 12))
+    other = take(pipeline.make_train_iter(config(folder), seed=2), 1)
+    assert not np.array_equal(first[0]["index"], other[0]["index"])
+
+
+@pytest.mark.parametrize("steps", [0, 1, 9])
+def test_state_restores_exactly(folder, steps):
+    iterator = pipeline.make_train_iter(config(folder), seed=1)
+    take(iterator, steps)
+    state = json.loads(json.dumps(iterator.get_state()))
+    assert state == pipeline.state_at(steps)
+    expected = take(iterator, 7)
+    fresh = pipeline.make_train_iter(config(folder), seed=1)
+    take(fresh, 3)
+    fresh.set_state(state)
+    assert_equal(take(fresh, 7), expected)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_share_the_same_examples(folder, processes):
+    options = config(folder, candidates=str(folder), num_candidates=2)
+    whole = take(pipeline.make_train_iter(options, seed=1), 10)
+    parts = [
+        take(
+            pipeline.make_train_iter(
+                options, seed=1, process_index=number, process_count=processes
+            ),
+            10,
+        )
+        for number in range(processes)
+    ]
+    for step, batch in enumerate(whole):
+        union = {name: np.concatenate([p[step][name] for p in parts]) for name in batch}
+        order = np.argsort(union["index"])
+        expected = np.argsort(batch["index"])
+        for name in batch:
+            np.testing.assert_array_equal(union[name][order], batch[name][expected])
+
+
+def test_share_of_occluded_pictures(folder):
+    def occluded(share: float) -> np.ndarray:
+        iterator = pipeline.make_train_iter(config(folder, occluded_share=share), seed=1)
+        return np.concatenate([batch["features"][:, 0] % 1 > 0 for batch in take(iterator, 250)])
+
+    assert not occluded(0).any() and occluded(1).all()
+    assert 0.27 < occluded(0.3).mean() < 0.33
+
+
+def test_the_choice_of_picture_changes_from_epoch_to_epoch(folder):
+    iterator = pipeline.make_train_iter(config(folder, batch_size=COUNT), seed=1)
+    seen = np.zeros((8, COUNT), bool)
+    for epoch, batch in enumerate(take(iterator, 8)):
+        seen[epoch, batch["index"] % COUNT] = batch["features"][:, 0] % 1 > 0
+    assert (seen.any(0) & ~seen.all(0)).mean() > 0.9
+
+
+def test_candidates_follow_the_picture_and_vary_by_epoch(folder):
+    options = config(folder, candidates=str(folder), num_candidates=3, batch_size=COUNT)
+    first, second = take(pipeline.make_train_iter(options, seed=1), 2)
+    for batch in (first, second):
+        assert batch["candidates"].shape == (COUNT, 3, 4)
+        np.testing.assert_array_equal(
+            np.floor(2 * batch["candidates"][:, 0, 0]) / 2, batch["features"][:, 0]
+        )
+        assert all(len(np.unique(pool[:, 0])) == 3 for pool in batch["candidates"])
+    picks = [
+        np.round(100 * (b["candidates"][..., 0] % 0.5))[np.argsort(b["index"])]
+        for b in (first, second)
+    ]
+    assert (picks[0] != picks[1]).any(axis=1).mean() > 0.9
+    whole = config(folder, candidates=str(folder))
+    assert next(pipeline.make_train_iter(whole, seed=1))["candidates"].shape == (8, 6, 4)
+
+
+def test_uniform_is_uniform_and_uncorrelated():
+    draws = pipeline.uniform(0, np.arange(100_000))
+    assert abs(draws.mean() - 0.5) < 0.005 and abs(draws.var() - 1 / 12) < 0.002
+    assert abs(np.corrcoef(draws[1:], draws[:-1])[0, 1]) < 0.02
+    assert abs(np.corrcoef(draws, pipeline.uniform(1, np.arange(100_000)))[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("kind", ["clean", "occluded"])
+def test_evaluation_reads_all_in_order(folder, kind):
+    arrays = pipeline.load_split(folder, "train")
+    batches = list(pipeline.eval_batches(arrays, 10, kind))
+    assert {batch["features"].shape for batch in batches} == {(10, WIDTH)}
+    where = np.concatenate([batch["where"] for batch in batches])
+    features = np.concatenate([batch["features"] for batch in batches])[where]
+    np.testing.assert_array_equal(features, arrays[f"features_{kind}"])
+
+
+def test_faults_are_named(folder, tmp_path):
+    with pytest.raises(ValueError, match="no features of the split 'test'"):
+        pipeline.load_split(folder, "test")
+    with pytest.raises(ValueError, match="batch of 8 cannot be shared by 3"):
+        pipeline.make_train_iter(config(folder), seed=0, process_count=3)
+    with pytest.raises(ValueError, match=r"occluded_share is 1\.5"):
+        pipeline.make_train_iter(config(folder, occluded_share=1.5), seed=0)
+    with pytest.raises(ValueError, match="'blurred'"):
+        next(pipeline.eval_batches(pipeline.load_split(folder, "train"), 4, "blurred"))
+    write_split(tmp_path, 5)
+    np.save(pipeline.folder(tmp_path, "train") / "jaw.npy", np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="'jaw': 4"):
+        pipeline.load_split(tmp_path, "train")
+    (pipeline.folder(tmp_path, "train") / "jaw.npy").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"jaw\.npy cannot be read"):
+        pipeline.load_split(tmp_path, "train")
+    with pytest.raises(ValueError, match=r"candidates of .*5"):
+        write_split(tmp_path / "b", 5)
+        pipeline.make_train_iter(config(tmp_path / "b", candidates=str(folder)), seed=0)
+
+
+def test_a_batch_of_256_is_fast(tmp_path):
+    write_split(tmp_path, 2000)
+    iterator = pipeline.make_train_iter(config(tmp_path, batch_size=256), seed=0)
+    take(iterator, 20)
+    times = []
+    for _ in range(50):
+        start = time.perf_counter()
+        next(iterator)
+        times.append(time.perf_counter() - start)
+    assert np.median(times) < 3e-3
