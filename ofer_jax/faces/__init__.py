@@ -7,7 +7,7 @@ Pictures are uint8 RGB [H, W, 3] arrays; positions are pixels with centres at in
 import numpy as np
 
 from ofer_jax.faces import align
-from ofer_jax.faces.detect import detect, detect_batch
+from ofer_jax.faces.finder import detect, detect_batch
 from ofer_jax.faces.embedding import embed
 from ofer_jax.faces.types import Face
 
