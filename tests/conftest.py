@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 # Before anything asks JAX for a device: afterwards the number of devices is fixed.
@@ -37,3 +38,9 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip("needs the folder ../shared beside the checkout")
     return path
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """The same random numbers for every test."""
+    return np.random.default_rng(0)

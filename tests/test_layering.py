@@ -17,6 +17,8 @@ PACKAGES = ("ofer_jax", "data_pipelines", "configs", "launch")
 FILES = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
 
 MATHS = {"jax", "numpy", "jaxtyping"}
+PLAIN = {"numpy", "jaxtyping"}
+PROGRESS = frozenset({"tqdm"})
 CORE = {"arrays", "flame", "diffusion", "losses", "metrics", "render"}
 TRAINING = CORE | {"models", "state", "optim", "sharding", "tasks", "checkpoint", "train"}
 EVERYTHING = {"*"}
@@ -39,20 +41,31 @@ RULES = {
     "losses": Rule(MATHS | {"optax"}, CORE),
     "models": Rule(MATHS | {"flax"}, CORE | {"models"}),
     "faces": Rule(MATHS | {"PIL"}, {"arrays", "faces", "openhead"}),
-    "openhead": Rule({"numpy"}, {"openhead"}),
+    "openhead": Rule(PLAIN, {"openhead"}),
     "state": Rule(MATHS | {"optax"}, CORE | {"state", "optim"}),
     "optim": Rule(MATHS | {"optax"}, CORE | {"state", "optim"}),
     "sharding": Rule(MATHS | {"optax"}, CORE | {"state", "optim"}),
     "checkpoint": Rule(MATHS | {"orbax"}, {"state", "sharding"}),
-    "writers": Rule({"numpy", "tensorboardX", "tqdm"}, set()),
-    "convert": Rule({"numpy"}, set(), frozenset({"torch", "onnx", "safetensors"})),
+    "writers": Rule(PLAIN | {"tensorboardX", "tqdm"}, set()),
+    "convert": Rule(PLAIN, set(), frozenset({"torch", "onnx", "safetensors"})),
     "bundle": Rule(MATHS | {"safetensors"}, EVERYTHING),
-    "meshes": Rule({"numpy", "trimesh"}, {"openhead"}),
-    "photos": Rule({"numpy", "PIL"}, set()),
-    "tasks": Rule(MATHS | {"optax"}, TRAINING | {"openhead"}),
-    "train": Rule(MATHS | {"optax"}, TRAINING),
+    "meshes": Rule(PLAIN | {"trimesh"}, {"openhead"}),
+    "photos": Rule(PLAIN | {"PIL"}, set()),
+    "tasks": Rule(MATHS | {"optax"}, TRAINING | {"openhead"}, PROGRESS),
+    "train": Rule(MATHS | {"optax"}, TRAINING, PROGRESS),
     **dict.fromkeys(
-        ("evaluate", "now", "camera", "reconstruct", "report", "export", "cli", "ofer_jax"),
+        (
+            "evaluate",
+            "now",
+            "camera",
+            "chain",
+            "reconstruct",
+            "report",
+            "sheet",
+            "export",
+            "cli",
+            "ofer_jax",
+        ),
         APPLICATION,
     ),
 }
