@@ -35,7 +35,8 @@ class Rule:
 
 MATHS_RULE = Rule(MATHS, CORE)
 APPLICATION = Rule(MATHS | {"optax", "tqdm", "PIL"}, EVERYTHING)
-# Keyed by the part: the first name below ofer_jax (`flame`, `train`, ...), or `ofer_jax` itself.
+# Keyed by the part: the first name below ofer_jax. Any other part (evaluate, reconstruct, cli, ...)
+# stands above all of these and follows APPLICATION.
 RULES = {
     **dict.fromkeys(("arrays", "flame", "diffusion", "metrics", "render"), MATHS_RULE),
     "losses": Rule(MATHS | {"optax"}, CORE),
@@ -53,21 +54,6 @@ RULES = {
     "photos": Rule(PLAIN | {"PIL"}, set()),
     "tasks": Rule(MATHS | {"optax"}, TRAINING | {"openhead"}, PROGRESS),
     "train": Rule(MATHS | {"optax"}, TRAINING, PROGRESS),
-    **dict.fromkeys(
-        (
-            "evaluate",
-            "now",
-            "camera",
-            "chain",
-            "reconstruct",
-            "report",
-            "sheet",
-            "export",
-            "cli",
-            "ofer_jax",
-        ),
-        APPLICATION,
-    ),
 }
 CORE_MODULES = sorted(TRAINING)
 # Everything the core must do without (jax, flax, optax and orbax need none of them to import).
@@ -137,8 +123,7 @@ def test_ofer_jax_parts_import_only_what_their_rule_allows() -> None:
     for path in relative("ofer_jax"):
         pieces = path.relative_to(ROOT).with_suffix("").parts
         part = "ofer_jax" if pieces[1] == "__init__" else pieces[1]
-        assert part in RULES, f"{path.relative_to(ROOT)}: give the new part {part!r} a rule here"
-        rule = RULES[part]
+        rule = RULES.get(part, APPLICATION)
         if path.name == "insightface_adapter.py":
             rule = Rule(rule.packages, rule.parts, frozenset({"insightface", "onnxruntime"}))
         bad += refused(path, rule, set())
