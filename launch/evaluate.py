@@ -1,0 +1,78 @@
+"""Measure a bundle on held-out heads and print one table, clean beside occluded.
+
+    python -m launch.evaluate --data data/openhead [--bundle runs/bundle] [--out report.json]
+
+The rows, the ratios and the intervals are explained in `ofer_jax/evaluate.py` and `quality.py`.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+from data_pipelines import input as data_input
+from ofer_jax import bundle as bundles
+from ofer_jax import evaluate, flame, openhead, quality
+
+BUNDLE = flags.DEFINE_string("bundle", None, "bundle directory; without it the embedded one")
+DATA = flags.DEFINE_string("data", None, "data set directory with features", required=True)
+SPLIT = flags.DEFINE_string("split", "test", "split of the data set")
+SAMPLES = flags.DEFINE_integer("samples", 100, "identities drawn for each picture", 2)
+EXPRESSIONS = flags.DEFINE_integer("expressions", 15, "expressions drawn for each picture", 1)
+LIMIT = flags.DEFINE_integer("limit", None, "measure the first heads only", 1)
+SEED = flags.DEFINE_integer("seed", 0, "of the samples and of the bootstrap")
+BATCH = flags.DEFINE_integer("batch", 8, "pictures at a time", 1)
+OUT = flags.DEFINE_string("out", None, "where to write all figures as JSON")
+
+
+def run() -> dict:
+    """The report of the flags' bundle on the flags' split."""
+    head = flame.load(openhead.head_path())
+    path = Path(BUNDLE.value or openhead.bundle_path())
+    bundle = bundles.load(path, head)
+    made_on = data_input.read_meta(DATA.value, SPLIT.value)["head"]
+    if made_on["sha256"] != head.sha256:
+        raise ValueError(f"{DATA.value} shows the head {made_on['name']!r}, not {head.name!r}")
+    arrays = data_input.load_split(DATA.value, SPLIT.value)
+    arrays = {name: np.asarray(array[: LIMIT.value]) for name, array in arrays.items()}
+    sizes = {"samples": SAMPLES.value, "expressions": EXPRESSIONS.value, "seed": SEED.value}
+    figures = evaluate.evaluate(
+        bundle, head, openhead.surface(), arrays, batch=BATCH.value, **sizes
+    )
+    about = {
+        "command": " ".join(["python -m launch.evaluate", *sys.argv[1:]]),
+        "head": {"name": head.name, "sha256": head.sha256},
+        "bundle": bundle.config["params_sha256"],
+        "split": SPLIT.value,
+        **sizes,
+    }
+    return quality.report(figures, subject=arrays["subject"], about=about, seed=SEED.value)
+
+
+def write(path: Path, report: dict) -> None:
+    """The report as JSON, all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def main(argv: list[str]) -> None:
+    """Print the table; a ValueError is one line and exit status 2."""
+    if argv[1:]:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    try:
+        report = run()
+    except ValueError as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(quality.table(report))
+    if OUT.value:
+        write(Path(OUT.value), report)
+
+
+if __name__ == "__main__":
+    app.run(main)
