@@ -1,0 +1,131 @@
+"""Samplers: from noise to data with a network that predicts the noise; one `lax.scan` each.
+
+DDPM walks down all T steps of q's posterior (Ho et al. 2020, algorithm 2):
+
+    x_{t-1} = (xt - beta_t / s_t eps) / sqrt(alpha_t) + sqrt(posterior_variance_t) z
+
+DDIM visits N of them, t_0 = T - 1 > ... > t_{N-1} = 0 (Song et al. 2021, eq. 12 and 16), with
+abar and abar' at a step and at the next one (abar' = 1 after the last):
+
+    sigma = eta sqrt((1 - abar') / (1 - abar)) sqrt(1 - abar / abar')
+    x'    = sqrt(abar') x0(xt, eps) + sqrt(1 - abar' - sigma^2) eps + sigma z
+
+With N = T and eta = 1 it is DDPM. Noise number 0 is the start, number i + 1 the z of step i. The
+noise of an example depends on its key only, not on its batch mates or the number of devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ofer_jax.arrays import Array, Float, Int, Key
+from ofer_jax.diffusion import gaussian
+from ofer_jax.diffusion.schedule import Schedule
+
+PredictEps = Callable[[Float[Array, "B *D"], Int[Array, "B"]], Float[Array, "B *D"]]
+
+
+def ddpm(
+    schedule: Schedule,
+    predict_eps: PredictEps,
+    key: Key[Array, "*B"],
+    shape: tuple[int, ...],
+    *,
+    noise: Float[Array, "T B *D"] | None = None,
+) -> Float[Array, "B *D"]:
+    """Draws x0 in T steps.
+
+    `predict_eps(xt, t)` gets the steps as int32 [B]. `key` is one typed key, from which each
+    example derives its own by its number in the batch, or a key for each example [B]. `noise`
+    [T, B, *D] takes the place of the drawn noise: the start, then the z of steps T - 1 to 1.
+    """
+    draw = _noise_source(key, shape, schedule.num_steps, noise)
+
+    def step(x: Array, i: Array) -> tuple[Array, None]:
+        t = jnp.full(shape[:1], schedule.num_steps - 1 - i, jnp.int32)
+        mean = _ddpm_mean(schedule, x, t, predict_eps(x, t))
+        variance = gaussian.posterior_variance(schedule, t, x)
+        return (mean + jnp.sqrt(variance) * draw(i + 1)).astype(x.dtype), None
+
+    return jax.lax.scan(step, draw(0), jnp.arange(schedule.num_steps))[0]
+
+
+def ddim(
+    schedule: Schedule,
+    predict_eps: PredictEps,
+    key: Key[Array, "*B"],
+    shape: tuple[int, ...],
+    *,
+    steps: int = 50,
+    eta: float = 1.0,
+    noise: Float[Array, "N B *D"] | None = None,
+) -> Float[Array, "B *D"]:
+    """Draws x0 in `steps` steps; arguments as for `ddpm`, `noise` being [steps, B, *D].
+
+    `eta` 0 is deterministic from the start noise on and settles some percent too wide on learnt
+    networks; 1 has DDPM's noise. Raises ValueError unless 1 <= steps <= T and 0 <= eta <= 1.
+    """
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta must lie in 0..1; got {eta}")
+    times = jnp.asarray(ddim_times(schedule.num_steps, steps))
+    draw = _noise_source(key, shape, steps, noise)
+    from_x, from_eps, from_z = _ddim_coefficients(schedule, times, eta)
+
+    def step(x: Array, i: Array) -> tuple[Array, None]:
+        eps = predict_eps(x, jnp.full(shape[:1], times[i], jnp.int32))
+        x = (from_x[i] * x + from_eps[i] * eps).astype(x.dtype)
+        return (x if eta == 0 else x + (from_z[i] * draw(i + 1)).astype(x.dtype)), None
+
+    return jax.lax.scan(step, draw(0), jnp.arange(steps))[0]
+
+
+def ddim_times(num_steps: int, steps: int) -> np.ndarray:
+    """The steps that DDIM visits, int32 [steps]: evenly spread from num_steps - 1 down to 0."""
+    if not 1 <= steps <= num_steps:
+        raise ValueError(f"steps must lie in 1..{num_steps}; got {steps}")
+    return np.round(np.linspace(num_steps - 1, 0, steps)).astype(np.int32)
+
+
+def _ddpm_mean(schedule: Schedule, xt: Array, t: Array, eps: Array) -> Array:
+    x0 = gaussian.x0_from_eps(schedule, xt, t, eps)
+    return gaussian.posterior_mean(schedule, x0, xt, t)
+
+
+def _ddim_coefficients(
+    schedule: Schedule, times: Int[Array, "N"], eta: float
+) -> tuple[Float[Array, "N"], Float[Array, "N"], Float[Array, "N"]]:
+    """What each step multiplies x, eps and z by.
+
+    Differences of alpha_bar are taken on 1 - alpha_bar, which keeps its digits near step 0.
+    """
+    bar, rest = schedule.alpha_bar[times], schedule.one_minus_alpha_bar[times]
+    next_bar = jnp.concatenate([bar[1:], jnp.ones_like(bar[:1])])
+    next_rest = jnp.concatenate([rest[1:], jnp.zeros_like(rest[:1])])
+    variance = eta**2 * (next_rest / rest) * (rest - next_rest) / next_bar
+    ratio = jnp.sqrt(next_bar / bar)
+    from_eps = jnp.sqrt(jnp.maximum(next_rest - variance, 0.0)) - ratio * jnp.sqrt(rest)
+    return ratio, from_eps, jnp.sqrt(variance)
+
+
+def _noise_source(
+    key: Key[Array, "*B"], shape: tuple[int, ...], count: int, noise: Array | None
+) -> Callable[[Array | int], Float[Array, "B *D"]]:
+    """A function from the noise's number, 0 .. count, to the noise; number `count` is unused."""
+    if noise is not None:
+        if noise.shape != (count, *shape):
+            raise ValueError(f"noise must be {(count, *shape)}; its shape is {noise.shape}")
+        given = jnp.concatenate([noise, jnp.zeros_like(noise[:1])])
+        return lambda number: given[number]
+    if key.shape not in ((), shape[:1]):
+        raise ValueError(f"key must be one key or {shape[0]} of them; its shape is {key.shape}")
+    keys = key if key.ndim else jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(shape[0]))
+
+    def draw(number: Array | int) -> Float[Array, "B *D"]:
+        one = jax.vmap(lambda k: jax.random.normal(jax.random.fold_in(k, number), shape[1:]))
+        return one(keys)
+
+    return draw

@@ -1,0 +1,185 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from ofer_jax.diffusion import gaussian, samplers, schedule
+
+SCHEDULE = schedule.linear()
+SAMPLERS = {
+    "ddpm": samplers.ddpm,
+    "ddim": functools.partial(samplers.ddim, steps=20),
+    "ddim-0": functools.partial(samplers.ddim, steps=20, eta=0.0),
+}
+
+
+def mixture(means, stds, weights):
+    """The exact noise predictor of one-dimensional Gaussian mixtures, [B, D] with D independent."""
+    means, stds, weights = (jnp.asarray(a)[None, None] for a in (means, stds, weights))
+
+    def predict_eps(xt, t):
+        rest = gaussian.at(SCHEDULE.one_minus_alpha_bar, t, xt)[..., None]
+        bar = gaussian.at(SCHEDULE.alpha_bar, t, xt)[..., None]
+        variance = bar * stds**2 + rest
+        z = xt[..., None] - jnp.sqrt(bar) * means
+        logits = jnp.log(weights) - 0.5 * (z**2 / variance + jnp.log(variance))
+        score = -jnp.sum(jax.nn.softmax(logits) * z / variance, axis=-1)
+        return -jnp.sqrt(rest[..., 0]) * score
+
+    return predict_eps
+
+
+def draw(sampler, predict_eps, count=4000, **kwargs):
+    run = jax.jit(lambda key: sampler(SCHEDULE, predict_eps, key, (count, 5), **kwargs))
+    return np.asarray(run(jax.random.key(3))).ravel()
+
+
+@pytest.fixture(scope="module")
+def golden(testdata):
+    with np.load(testdata / "samplers.npz") as stored:
+        return {key: stored[key] for key in stored.files}
+
+
+def golden_run(golden, tables):
+    numbered = [np.random.default_rng(10_000 + i).standard_normal((4, 12)) for i in range(1000)]
+    context = jnp.asarray(golden["in_context"])
+
+    def predict_eps(x, t):
+        return jnp.sin(x + 0.001 * t[:, None] + context)
+
+    noise = jnp.asarray(np.stack(numbered), jnp.float32)
+    return samplers.ddpm(tables, predict_eps, jax.random.key(0), (4, 12), noise=noise)
+
+
+def test_ddpm_agrees_with_the_golden_values(golden):
+    out = golden_run(golden, SCHEDULE)
+    np.testing.assert_allclose(out, golden["out_ddpm"], rtol=5e-6)
+    np.testing.assert_allclose(out, golden["out_ddm"], rtol=7e-4)  # the published tables' rounding
+
+
+def test_with_the_published_tables_ddpm_is_the_published_posterior_form(golden, testdata):
+    with np.load(testdata / "schedule_linear_1000.npz") as stored:
+        published = {key: jnp.asarray(stored[key], jnp.float32) for key in stored.files}
+    tables = schedule.Schedule(
+        betas=published["betas"],
+        alpha_bar=published["alphas_cumprod"],
+        alpha_bar_prev=published["alphas_cumprod_prev"],
+        one_minus_alpha_bar=1 - published["alphas_cumprod"],
+        sqrt_alpha_bar=published["sqrt_alpha_cumprod"],
+        sqrt_one_minus_alpha_bar=published["sqrt_one_minus_alpha_cumprod"],
+        posterior_mean_x0=published["posterior_mean_coeff1"],
+        posterior_mean_xt=published["posterior_mean_coeff2"],
+        posterior_variance=published["posterior_variance"],
+    )
+    np.testing.assert_allclose(golden_run(golden, tables), golden["out_ddm"], rtol=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "options"),
+    [("ddpm", {}), ("ddim", {"steps": 300, "eta": 1.0}), ("ddim", {"steps": 300, "eta": 0.0})],
+)
+def test_an_exact_denoiser_gives_back_its_gaussian(sampler, options):
+    x = draw(getattr(samplers, sampler), mixture([1.0], [0.3], [1.0]), **options)
+    assert abs(x.mean() - 1.0) < 0.03  # the last step of this schedule still holds 8 % of x0
+    assert abs(x.std() / 0.3 - 1.0) < 0.04
+
+
+@pytest.mark.parametrize(
+    ("sampler", "options"),
+    [("ddpm", {}), ("ddim", {"steps": 300, "eta": 1.0}), ("ddim", {"steps": 300, "eta": 0.0})],
+)
+def test_an_exact_denoiser_gives_back_its_two_modes(sampler, options):
+    modes = mixture([-1.0, 0.5], [0.2, 0.1], [0.3, 0.7])
+    x = draw(getattr(samplers, sampler), modes, **options)
+    low, high = x[x < -0.2], x[x >= -0.2]
+    assert abs(len(low) / len(x) - 0.3) < 0.03
+    np.testing.assert_allclose([low.mean(), high.mean()], [-1.0, 0.5], atol=0.02)
+    np.testing.assert_allclose([low.std(), high.std()], [0.2, 0.1], rtol=0.1)
+
+
+def test_ddim_without_noise_follows_the_exact_flow():
+    """For a Gaussian the probability flow maps xT's standard score onto x0's."""
+    start = jax.random.normal(jax.random.key(0), (1, 50, 1))
+    noise = jnp.broadcast_to(start, (1000, 50, 1))
+    predict_eps = mixture([1.0], [0.3], [1.0])
+    x0 = samplers.ddim(
+        SCHEDULE, predict_eps, jax.random.key(0), (50, 1), steps=1000, eta=0.0, noise=noise
+    )
+    a, rest = SCHEDULE.sqrt_alpha_bar[-1], SCHEDULE.one_minus_alpha_bar[-1]
+    score = (start[0] - a) / jnp.sqrt(0.09 * a**2 + rest)
+    np.testing.assert_allclose(x0, 1.0 + 0.3 * score, atol=0.01)
+
+
+def test_ddim_with_all_steps_and_eta_1_is_ddpm():
+    predict_eps = mixture([-1.0, 0.5], [0.2, 0.1], [0.3, 0.7])
+    arguments = (SCHEDULE, predict_eps, jax.random.key(5), (6, 4))
+    ancestral, implicit = samplers.ddpm(*arguments), samplers.ddim(*arguments, steps=1000, eta=1.0)
+    np.testing.assert_allclose(ancestral, implicit, atol=2e-4)
+
+
+def test_ddim_visits_both_ends_evenly():
+    times = samplers.ddim_times(1000, 50)
+    assert (times[0], times[-1], len(times)) == (999, 0, 50)
+    assert set(-np.diff(times)) <= {20, 21}
+    np.testing.assert_array_equal(samplers.ddim_times(5, 5), [4, 3, 2, 1, 0])
+    np.testing.assert_array_equal(samplers.ddim_times(1000, 1), [999])
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_an_example_does_not_depend_on_its_batch(name):
+    predict_eps = mixture([1.0], [0.3], [1.0])
+    large = SAMPLERS[name](SCHEDULE, predict_eps, jax.random.key(1), (8, 3))
+    small = SAMPLERS[name](SCHEDULE, predict_eps, jax.random.key(1), (2, 3))
+    np.testing.assert_allclose(large[:2], small, atol=1e-6)
+    assert np.abs(large[0] - large[1]).max() > 0.01
+
+
+def test_a_key_for_each_example_may_be_given():
+    predict_eps = mixture([1.0], [0.3], [1.0])
+    keys = jax.random.split(jax.random.key(1), 4)
+    forward = samplers.ddim(SCHEDULE, predict_eps, keys, (4, 3), steps=5)
+    backward = samplers.ddim(SCHEDULE, predict_eps, keys[::-1], (4, 3), steps=5)
+    np.testing.assert_allclose(forward, backward[::-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_eight_devices_give_the_numbers_of_one(name):
+    means = jnp.linspace(-1, 1, 16)[:, None]
+
+    def run(key, means):
+        def predict_eps(xt, t):
+            a = gaussian.at(SCHEDULE.sqrt_alpha_bar, t, xt)
+            return (xt - a * means) * gaussian.at(SCHEDULE.sqrt_one_minus_alpha_bar, t, xt)
+
+        return SAMPLERS[name](SCHEDULE, predict_eps, key, (16, 3))
+
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    shards = NamedSharding(mesh, PartitionSpec("data"))
+    one = jax.jit(run)(jax.random.key(2), means)
+    run_sharded = jax.jit(run, out_shardings=shards)
+    eight = run_sharded(jax.random.key(2), jax.device_put(means, shards))
+    assert len(eight.sharding.device_set) == 8
+    np.testing.assert_allclose(eight, one, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, r"steps must lie in 1\.\.1000; got 0"),
+        ({"steps": 1001}, r"steps must lie in 1\.\.1000; got 1001"),
+        ({"eta": 1.5}, r"eta must lie in 0\.\.1; got 1\.5"),
+        ({"noise": jnp.zeros((3, 2, 3))}, r"noise must be \(50, 2, 3\)"),
+    ],
+)
+def test_senseless_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        samplers.ddim(SCHEDULE, lambda x, t: x, jax.random.key(0), (2, 3), **options)
+
+
+def test_a_wrong_number_of_keys_is_refused():
+    keys = jax.random.split(jax.random.key(1), 4)
+    with pytest.raises(ValueError, match=r"one key or 2 of them; its shape is \(4,\)"):
+        samplers.ddpm(SCHEDULE, lambda x, t: x, keys, (2, 3))
