@@ -17,7 +17,6 @@ which turns them about the head's root joint, pixel x = s X + tx and pixel y = -
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -44,14 +43,13 @@ class Fit(NamedTuple):
     error: Scalar
 
 
-@partial(jax.jit, static_argnames="prior")
+@jax.jit
 def fit(
     points: Float[Array, "N 3"],
     pixels: Float[Array, "N 2"],
     weights: Float[Array, "N"],
     root: Float[Array, "3"],
-    *,
-    prior: float = 0.0,
+    prior: float | Scalar = 0.0,
 ) -> Fit:
     """Fits pose and camera to one head.
 
@@ -156,7 +154,7 @@ def _gauss_newton(
         hessian = jnp.einsum("nia,nib->ab", weighted, jacobian, precision=_PRECISION)
         gradient = jnp.einsum("nia,ni->a", weighted, residual, precision=_PRECISION)
         pull = jnp.concatenate([matrix_to_axis_angle(turn), jnp.zeros(3)])
-        ridge = jnp.concatenate([jnp.full(3, prior), jnp.zeros(3)])
+        ridge = jnp.concatenate([jnp.broadcast_to(prior, (3,)), jnp.zeros(3)])
         hessian = hessian + jnp.diag(ridge + 1e-6)
         update = -jnp.linalg.solve(hessian, gradient + ridge * pull)
         turn = jnp.matmul(rodrigues(update[:3]), turn, precision=_PRECISION)

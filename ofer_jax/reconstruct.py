@@ -1,0 +1,289 @@
+"""From photographs to ranked 3D faces: the whole chain behind one call.
+
+    reconstructor = ofer_jax.load()
+    result = reconstructor("photo.jpg")        # a path, a uint8 array, or a list of them
+    result.shapes, result.scores               # [K, 300], best first
+    result.vertices[0], result.triangles       # the best identity, neutral, metres
+
+For each face: frozen features; K shapes drawn by IdGen and put in the order of IdRank's scores; M
+expressions drawn by ExpGen for the first of them; vertices by the FLAME layer; head pose and
+camera fitted to the detected points for every expression, the best-fitting one taken (ofer.md's
+chain; pose and camera are additions of this project). One jitted program does it all for a chunk
+of faces of a fixed size, so there is one compilation however many photographs come.
+
+A face's random key is made of the seed, the picture's pixels and the face's number in it, and its
+numbers never mix with its neighbours': it gets the same result in any company.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from ofer_jax import bundle as bundles
+from ofer_jax import chain, faces, flame, openhead, photos
+from ofer_jax.arrays import Array
+from ofer_jax.tasks import idrank
+
+PRESENCE = 0.5  # below it FaceMesh's 468 points are guesses: pose from the detector's six
+SMALL_FACE = 48  # pixels: a narrower face gets a note
+
+PhotoLike = str | Path | np.ndarray | photos.Photo
+
+
+@dataclass(frozen=True)
+class Found:
+    """One face to reconstruct."""
+
+    photo: photos.Photo
+    face: faces.Face
+    number: int  # 0: nearest the picture's centre
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Everything known of one face. NumPy, float32; metres, radians (axis-angle), pixels.
+
+    `camera` is (s, tx, ty): with (X, Y, Z) a vertex posed by `global_rotation` (and the chosen
+    expression), pixel x = s X + tx, y = -s Y + ty.
+    """
+
+    photo: photos.Photo
+    face: faces.Face
+    number: int
+    notes: tuple[str, ...]
+    seed: int
+    head: dict[str, str]  # name, sha256
+    bundle: str  # hash of the parameters that made it
+    shapes: Float[np.ndarray, "K S"]  # best first
+    scores: Float[np.ndarray, "K"]  # descending
+    vertices: Float[np.ndarray, "K V 3"]  # of the shapes, neutral
+    expressions: Float[np.ndarray, "M E"]
+    jaws: Float[np.ndarray, "M 3"]
+    expression_vertices: Float[np.ndarray, "M V 3"]  # of the best shape, head upright
+    expression: int  # the one that fits the picture best
+    global_rotation: Float[np.ndarray, "3"]
+    camera: Float[np.ndarray, "3"]
+    camera_error: float  # mean distance of the fitted points, pixels
+    posed_vertices: Float[np.ndarray, "V 3"]  # best shape, chosen expression, in the camera's frame
+    landmarks: Float[np.ndarray, "68 3"]  # of posed_vertices
+    landmarks_px: Float[np.ndarray, "68 2"]
+    spread: Float[np.ndarray, "V"]  # root mean square distance of the K shapes from their mean
+    triangles: Int[np.ndarray, "F 3"]
+
+
+class Reconstructor:
+    """A head and a bundle, ready for photographs. Make it with `load`."""
+
+    def __init__(self, head: flame.FlameModel, bundle: bundles.Bundle) -> None:
+        """Takes a head and a bundle trained on it; raises ValueError if they do not fit."""
+        bundles.check_head(bundle, head)
+        self.head = head
+        self.bundle = bundle
+        self.surface = openhead.surface()
+        self._check_features()
+        # One at a time is as fast on a CPU, whose cores the K candidates keep busy.
+        self.chunk = 1 if jax.default_backend() == "cpu" else 8
+        self._programs: dict[tuple[int, int], Callable[..., dict[str, Array]]] = {}
+
+    def __call__(
+        self,
+        photographs: PhotoLike | Sequence[PhotoLike],
+        *,
+        seed: int = 0,
+        shapes: int = 100,
+        expressions: int = 15,
+        all_faces: bool = False,
+    ) -> Any:
+        """Reconstructs one photograph or a list of them.
+
+        Args:
+            photographs: path, picture array (uint8 RGB [H, W, 3] and what `photos.from_array`
+                takes), `Photo`, or a list of these.
+            seed: of all random draws.
+            shapes: K, how many shapes to draw.
+            expressions: M, how many expressions.
+            all_faces: every face, not only the one nearest the picture's centre.
+
+        Returns:
+            A `Reconstruction`, with `all_faces` a list of them; a list of that for a list.
+
+        Raises:
+            ValueError: one line, for a photograph that cannot be read or shows no face
+                (`PhotoError`), or a bundle whose parameters do not fit its config.
+        """
+        single = isinstance(photographs, str | Path | np.ndarray | photos.Photo)
+        given = [photographs] if single else list(photographs)
+        found = [self.find(take(p), all_faces=all_faces) for p in given]
+        flat = self.run(
+            [f for several in found for f in several],
+            seed=seed,
+            shapes=shapes,
+            expressions=expressions,
+        )
+        results = iter(flat)
+        grouped = [[next(results) for _ in several] for several in found]
+        answers = grouped if all_faces else [group[0] for group in grouped]
+        return answers[0] if single else answers
+
+    def find(self, photo: photos.Photo, *, all_faces: bool = False) -> list[Found]:
+        """The faces to reconstruct in a photograph, the one nearest its centre first.
+
+        Raises:
+            PhotoError: no face.
+        """
+        seen = faces.detect(photo.image)
+        if not seen:
+            raise photos.PhotoError(f"{photo.source or photo.name}: no face found")
+        notes = photo.notes
+        if len(seen) > 1 and not all_faces:
+            notes += (f"{len(seen)} faces found; this is the one nearest the picture's centre",)
+        kept = seen if all_faces else seen[:1]
+        return [Found(photo, face, i, notes + _doubts(face)) for i, face in enumerate(kept)]
+
+    def run(
+        self, found: Sequence[Found], *, seed: int = 0, shapes: int = 100, expressions: int = 15
+    ) -> list[Reconstruction]:
+        """Reconstructs faces that `find` found; arguments as in a call."""
+        program = self.program(shapes, expressions)
+        results: list[Reconstruction] = []
+        for start in range(0, len(found), self.chunk):
+            part = list(found[start : start + self.chunk])
+            padded = part + part[:1] * (self.chunk - len(part))
+            outputs = jax.device_get(program(self._arrays, _inputs(padded, seed)))
+            for i, one in enumerate(part):
+                results.append(self._result(one, seed, {k: v[i] for k, v in outputs.items()}))
+        return results
+
+    def program(self, shapes: int, expressions: int) -> Callable[..., dict[str, Array]]:
+        """The compiled chain for K shapes and M expressions, made once for each pair.
+
+        Raises:
+            ValueError: counts below 1, or a bundle whose parameters do not fit its config.
+        """
+        if shapes < 2 or expressions < 1:
+            raise ValueError(
+                f"{shapes} shapes and {expressions} expressions; at least 2 and 1 are needed"
+            )
+        key = (shapes, expressions)
+        if key not in self._programs:
+            configs = self.bundle.config["tasks"]
+            jitted = jax.jit(lambda arrays, inputs: chain.run(configs, *key, arrays, inputs))
+            try:
+                lowered = jitted.lower(self._arrays, _abstract_inputs(self.chunk))
+            except Exception as error:  # any kind: flax, shape and key errors of a wrong bundle
+                line = " ".join(str(error).split())[:160]
+                raise ValueError(
+                    f"bundle: parameters do not fit its config ({type(error).__name__}: {line})"
+                ) from error
+            self._programs[key] = lowered.compile()
+        return self._programs[key]
+
+    @cached_property
+    def _arrays(self) -> dict[str, Any]:
+        """What the program reads besides the faces: passed, never compiled in."""
+        config = self.bundle.config["tasks"]["idrank"]
+        rank = idrank.constants(config, self.head, self.surface["region_front"])
+        keys = ("mesh_faces_idx", "mesh_bary_coords", "mesh_weight", "region_face")
+        surface = {key: self.surface[key] for key in keys}
+        surface = {
+            k: v.astype(np.float32 if v.dtype.kind == "f" else np.int32) for k, v in surface.items()
+        }
+        return jax.device_put(
+            {"head": self.head, "params": self.bundle.params, "rank": rank, "surface": surface}
+        )
+
+    def _check_features(self) -> None:
+        for name, config in self.bundle.config["tasks"].items():
+            size = config["features"]["size"]
+            if size != faces.FEATURES:
+                raise ValueError(
+                    f"bundle: its {name} takes {size} features, but {faces.FEATURES} are made here"
+                )
+
+    def _result(self, found: Found, seed: int, outputs: Mapping[str, np.ndarray]) -> Reconstruction:
+        values = dict(outputs)
+        values["expression"] = int(values["expression"])
+        values["camera_error"] = float(values["camera_error"])
+        return Reconstruction(
+            photo=found.photo,
+            face=found.face,
+            number=found.number,
+            notes=found.notes,
+            seed=seed,
+            head={"name": self.head.name, "sha256": self.head.sha256},
+            bundle=self.bundle.config.get("params_sha256", ""),
+            triangles=np.asarray(self.head.faces),
+            **values,
+        )
+
+
+def load(bundle: str | Path | None = None, head: str | Path | None = None) -> Reconstructor:
+    """Reads a head and a bundle.
+
+    Args:
+        bundle: folder of an inference bundle; left out, the embedded default.
+        head: `.npz` for `flame.load`; left out, the embedded open head.
+
+    Raises:
+        ValueError: one line, for a missing or damaged file, or a bundle of another head.
+    """
+    path = Path(bundle) if bundle is not None else openhead.bundle_path()
+    model = flame.load(openhead.head_path() if head is None else head)
+    return Reconstructor(model, bundles.load(path, model))
+
+
+def take(photograph: PhotoLike) -> photos.Photo:
+    """A path or an array as a `Photo`."""
+    if isinstance(photograph, photos.Photo):
+        return photograph
+    if isinstance(photograph, np.ndarray):
+        return photos.from_array(photograph)
+    return photos.read(photograph)
+
+
+def _doubts(face: faces.Face) -> tuple[str, ...]:
+    notes: tuple[str, ...] = ()
+    if face.presence < PRESENCE:
+        notes += ("the face is mostly hidden: pose and camera are rough",)
+    width = float(face.box[2] - face.box[0])
+    if width < SMALL_FACE:
+        notes += (f"the face is small ({width:.0f} pixels wide): expect little detail",)
+    return notes
+
+
+def _inputs(found: Sequence[Found], seed: int) -> dict[str, Any]:
+    # Picture by picture: a batch of another size would change the last bits of the features.
+    features = [faces.features([f.photo.image], [f.face])[0] for f in found]
+    return {
+        "features": np.stack(features).astype(np.float32),
+        "key": jnp.stack([_key(f, seed) for f in found]),
+        "points": np.stack([f.face.points[:, :2] for f in found]).astype(np.float32),
+        "keypoints": np.stack([f.face.keypoints for f in found]).astype(np.float32),
+        "use_mesh": np.array([f.face.presence >= PRESENCE for f in found]),
+    }
+
+
+def _abstract_inputs(chunk: int) -> dict[str, jax.ShapeDtypeStruct]:
+    shapes = {"features": (faces.FEATURES,), "points": (468, 2), "keypoints": (6, 2)}
+    out = {k: jax.ShapeDtypeStruct((chunk, *s), jnp.float32) for k, s in shapes.items()}
+    out["key"] = jax.eval_shape(lambda: jnp.stack([jax.random.key(0)] * chunk))
+    out["use_mesh"] = jax.ShapeDtypeStruct((chunk,), jnp.bool_)
+    return out
+
+
+def _key(found: Found, seed: int) -> Array:
+    key = jax.random.key(seed)
+    for start in (0, 4):
+        word = int.from_bytes(found.photo.digest[start : start + 4], "little")
+        key = jax.random.fold_in(key, np.uint32(word))
+    return jax.random.fold_in(key, found.number)
