@@ -1,0 +1,189 @@
+"""Features of every picture of a data set, once, so that training never decodes a picture.
+
+Stage 1 (minutes, `raw_pass`): faces and raw features, in parts. Stage 2 (seconds, here): raw
+features are projected (whitened principal components, `faces.fit_projection`) and written as the
+arrays that `data_pipelines.input` reads:
+
+    DIR/features/SPLIT/*.npy, meta.json, rejected.jsonl (a line a rejected pair, with the reason)
+
+The projection is fitted on the train split alone and belongs to the embedded assets: a photograph
+needs the very same one.
+"""
+
+import collections
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from data_pipelines import data_card, raw_pass
+from data_pipelines import input as pipeline
+from data_pipelines.input import KINDS
+from data_pipelines.raw_pass import COPIED, RAW, Arrays, Faces
+
+NAME = "open"
+
+
+def run(
+    directory: str | os.PathLike,
+    *,
+    faces: Faces = raw_pass.open_faces,
+    projection: str | os.PathLike | None = None,
+    fit: int = 0,
+    workers: int = 2,
+    keep_raw: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """Makes the features of all splits of the data set in `directory`; returns their metas.
+
+    Features of this very data set and projection that are already there are left alone.
+
+    Args:
+      directory: of the data set.
+      faces: gives the detector and the networks.
+      projection: the .npz file to use, by default the embedded one.
+      fit: fit the projection on this many train pairs first and write it to `projection`.
+      workers: processes; 0 works in this one (and on its accelerator).
+      keep_raw: leave the raw features on disk (40 kB a pair).
+
+    Raises:
+      ValueError: no data set there, no projection, no face in any picture of a split.
+    """
+    directory = pathlib.Path(directory)
+    card = data_card.read(directory)
+    splits = [split for split in ("train", "validation", "test") if card["counts"][split]]
+    path = pathlib.Path(projection) if projection else _embedded()
+    if not fit and _done(directory, splits, card, load_projection(path)):
+        return {split: pipeline.read_meta(directory, split) for split in splits}
+    raw = raw_pass.folder(directory, card)
+    raw_pass.extract(directory, splits, raw, faces, workers)
+    if fit:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        raw_pass.save(path, fit_projection(raw / "train", faces(), fit))
+    basis = load_projection(path)
+    metas = {split: project(directory, raw, split, card, faces(), basis) for split in splits}
+    if not keep_raw:
+        shutil.rmtree(raw)
+    return metas
+
+
+def _embedded() -> pathlib.Path:
+    from ofer_jax import openhead
+
+    return openhead.head_path().with_name("projection.npz")
+
+
+def load_projection(path: pathlib.Path) -> Arrays:
+    """The projection's arrays; the ValueError tells how to make one."""
+    try:
+        return raw_pass.load(path)
+    except (OSError, EOFError, ValueError) as error:
+        raise ValueError(
+            f"no projection in {path} ({type(error).__name__}): "
+            f"fit one by build_dataset --features open --fit_projection {path}"
+        ) from None
+
+
+def fit_projection(parts: pathlib.Path, faces: Any, pairs: int) -> Arrays:
+    """The projection fitted on the first `pairs` pairs of a split, clean and occluded pooled."""
+    pool: dict[str, list[np.ndarray]] = collections.defaultdict(list)
+    seen = 0
+    for part in raw_pass.parts(parts):
+        for kind in KINDS if "subject" in part else ():
+            for name in RAW:
+                pool[name].append(part[f"{kind}_{name}"][: pairs - seen])
+        seen += len(part.get("subject", ()))
+        if seen >= pairs:
+            break
+    if not seen:
+        raise ValueError("the detector found no face in any pair of the train split")
+    raw = faces.RawFeatures(**{name: np.concatenate(pool.pop(name)) for name in RAW})
+    return faces.fit_projection(raw)
+
+
+def project(
+    directory: pathlib.Path,
+    raw: pathlib.Path,
+    split: str,
+    card: Mapping[str, Any],
+    faces: Any,
+    basis: Arrays,
+) -> dict[str, Any]:
+    """Stage 2 for one split: writes its arrays and `meta.json`, and returns the meta."""
+    rows: dict[str, list[np.ndarray]] = collections.defaultdict(list)
+    rejected: list[str] = []
+    for part in raw_pass.parts(raw / split):
+        rejected += part["rejected"].tolist()
+        if "subject" not in part:
+            continue
+        for kind in KINDS:
+            values = faces.RawFeatures(**{name: part[f"{kind}_{name}"] for name in RAW})
+            projected = np.asarray(faces.project(values, basis), np.float32)
+            rows[f"features_{kind}"].append(projected)
+        for name in COPIED:
+            rows[name].append(part[name])
+    if not rows:
+        raise ValueError(f"the detector found no face in any pair of the split {split!r}")
+    arrays = {name: np.concatenate(values) for name, values in rows.items()}
+    count, width = arrays["features_clean"].shape
+    meta = {
+        "features": NAME,
+        "width": width,
+        "split": split,
+        "head": card["head"],
+        "count": count,
+        "pairs": count + len(rejected),
+        "rejected": _tally(rejected),
+        "content_hash": card["content_hash"],
+        "projection": data_card.record_digest(basis),
+    }
+    _write(pipeline.folder(directory, split), arrays, rejected, meta)
+    return meta
+
+
+def _tally(rejected: Sequence[str]) -> dict[str, int]:
+    """Rejected pairs by reason, as 'KIND: REASON'; by the clean picture's if that has one."""
+    reasons = []
+    for line in map(json.loads, rejected):
+        kind = "clean" if line["clean"] else "occluded"
+        reasons.append(f"{kind}: {line[kind]}")
+    return dict(sorted(collections.Counter(reasons).items()))
+
+
+def _write(
+    target: pathlib.Path, arrays: Arrays, rejected: Sequence[str], meta: Mapping[str, Any]
+) -> None:
+    work = target.with_name(f".{target.name}.part")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    for name, array in arrays.items():
+        np.save(work / f"{name}.npy", array)
+    (work / "rejected.jsonl").write_text("".join(f"{line}\n" for line in rejected))
+    (work / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(work, target)
+
+
+def _done(
+    directory: pathlib.Path, splits: Sequence[str], card: Mapping[str, Any], basis: Arrays
+) -> bool:
+    """Whether all splits already have features of this very data and projection."""
+    wanted = (card["content_hash"], data_card.record_digest(basis))
+    try:
+        metas = [pipeline.read_meta(directory, split) for split in splits]
+    except ValueError:
+        return False
+    return all((meta.get("content_hash"), meta.get("projection")) == wanted for meta in metas)
+
+
+def summary(metas: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line a split: how many pairs there were and are left, and why the others went."""
+    lines = []
+    for split, meta in metas.items():
+        why = ", ".join(f"{count} {reason}" for reason, count in meta["rejected"].items())
+        kept = f"{meta['count']} of {meta['pairs']} pairs ({meta['count'] / meta['pairs']:.1%})"
+        lines.append(f"{split}: {kept}, {meta['width']} features; rejected: {why or 'none'}")
+    return "\n".join(lines)

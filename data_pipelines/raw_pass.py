@@ -1,0 +1,147 @@
+"""Stage 1 of the feature pass: raw features of every picture, in numbered parts on disk.
+
+Our own detector looks at each picture, clean and occluded, and the frozen networks give raw
+features of its first face, as they would for a photograph. A pair is rejected when either picture
+shows no face, or the face found is not the one that was drawn. A part appears whole or not at all,
+and a rerun goes on where a killed one stopped.
+
+    DIR/features/raw/SPLIT/part-00000.npz    arrays as `raw_part` returns them, 40 kB a pair
+"""
+
+import functools
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tqdm
+
+from data_pipelines import data_card, parallel, records
+from data_pipelines.input import KINDS
+
+PART = 100  # pairs a part
+RAW = ("embedding", "middle", "points", "presence")
+COPIED = ("shape", "expression", "jaw", "neck", "eyes", "global_rotation", "subject", "occluder")
+# Gives a module or an object with detect_batch, raw_features, RawFeatures, fit_projection and
+# project, as `ofer_jax.faces` has them; it travels to the workers by its name.
+Faces = Callable[[], Any]
+Arrays = dict[str, np.ndarray]
+
+
+def open_faces() -> Any:
+    """The embedded open networks."""
+    from ofer_jax import faces  # a worker loads them, not everyone who imports this file
+
+    return faces
+
+
+def folder(directory: pathlib.Path, card: Mapping[str, Any]) -> pathlib.Path:
+    """The folder of the parts; parts of another data set or of another size are dropped."""
+    raw = directory / "features" / "raw"
+    marker = raw / "of.json"
+    wanted = {"content_hash": card["content_hash"], "part": PART}
+    if not marker.exists() or json.loads(marker.read_text()) != wanted:
+        shutil.rmtree(raw, ignore_errors=True)
+        raw.mkdir(parents=True)
+        data_card.write_atomic(marker, json.dumps(wanted))
+    return raw
+
+
+def extract(
+    directory: pathlib.Path, splits: Sequence[str], raw: pathlib.Path, faces: Faces, workers: int
+) -> None:
+    """Makes the parts that are still missing, with a progress bar.
+
+    Args:
+      directory: of the data set.
+      splits: to look at.
+      raw: the folder of the parts.
+      faces: gives the detector and the networks.
+      workers: processes; 0 works in this one (and on its accelerator).
+    """
+    jobs = []
+    for split in splits:
+        count = len(records.open_split(directory, split))
+        for number, start in enumerate(range(0, count, PART)):
+            path = raw / split / f"part-{number:05d}.npz"
+            jobs.append((path, split, range(start, min(start + PART, count))))
+    missing = [job for job in jobs if not job[0].exists()]
+    total, left = (sum(len(rows) for *_, rows in each) for each in (jobs, missing))
+    work = functools.partial(_extract_part, directory=directory, faces=faces)
+    with tqdm.tqdm(total=total, initial=total - left, unit="pair", desc="Looking at faces") as bar:
+        for pairs in parallel.ordered_map(work, missing, workers, ahead=2):
+            bar.update(pairs)
+
+
+def _extract_part(
+    job: tuple[pathlib.Path, str, range], *, directory: pathlib.Path, faces: Faces
+) -> int:
+    path, split, rows = job
+    source = records.open_split(directory, split)
+    arrays = raw_part([source[row] for row in rows], faces())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(path, arrays)
+    return len(rows)
+
+
+def raw_part(pairs: Sequence[Mapping[str, Any]], faces: Any) -> Arrays:
+    """Raw features, coefficients and rejections of a few records.
+
+    Returns:
+      `{clean,occluded}_{embedding,middle,points,presence}` and the coefficients, one row a kept
+      pair (absent when none is), and `rejected`: a JSON text a rejected pair.
+    """
+    pictures = [pair[name] for pair in pairs for name in ("image", "occluded")]
+    found = faces.detect_batch(pictures)
+    kept, rejected = [], []
+    for row, pair in enumerate(pairs):
+        faults = [_fault(each, pair["landmarks"]) for each in found[2 * row : 2 * row + 2]]
+        if any(faults):
+            rejected.append(json.dumps(_rejection(pair, faults)))
+        else:
+            kept.append(row)
+    arrays = {"rejected": np.array(rejected, dtype=np.str_)}
+    if kept:
+        arrays |= {name: np.array([pairs[row][name] for row in kept]) for name in COPIED}
+        for offset, kind in enumerate(KINDS):
+            chosen = [2 * row + offset for row in kept]
+            raw = faces.raw_features([pictures[i] for i in chosen], [found[i][0] for i in chosen])
+            arrays |= {f"{kind}_{name}": np.asarray(getattr(raw, name)) for name in RAW}
+    return arrays
+
+
+def _fault(faces: Sequence[Any], landmarks: np.ndarray) -> str:
+    """Why the first face found does not serve, or ''."""
+    if not faces:
+        return "no face"
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    box = np.asarray(faces[0].box).reshape(2, 2)
+    off = np.linalg.norm(box.mean(axis=0) - (low + high) / 2)
+    return "not on the face" if off > 0.5 * np.max(high - low) else ""
+
+
+def _rejection(pair: Mapping[str, Any], faults: Sequence[str]) -> dict[str, Any]:
+    line = {"subject": int(pair["subject"]), "occluder": pair["occluder"]}
+    return line | dict(zip(KINDS, faults, strict=True))
+
+
+def save(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes an .npz that appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("wb") as file:
+        np.savez(file, **arrays)
+    os.replace(temporary, path)
+
+
+def load(path: pathlib.Path) -> Arrays:
+    """All arrays of an .npz."""
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def parts(where: pathlib.Path) -> Iterator[Arrays]:
+    """The parts of a split, in order."""
+    return map(load, sorted(where.glob("part-*.npz")))

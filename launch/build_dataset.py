@@ -1,0 +1,80 @@
+"""Draw the synthetic set, write it as a TFDS data set, and make its features.
+
+    python -m launch.build_dataset --out data/openhead --subjects 13000 --seed 0 --features open
+
+The same seed gives the same content (`content_hash` in OUT/data_card.json) whatever the number of
+workers. A rerun goes on: a finished data set, finished parts of the feature pass stay as they are.
+`--fit_projection PATH` first fits the features' projection on train pairs and writes it there; that
+is how the embedded one was made.
+"""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from absl import app, flags
+
+from data_pipelines import feature_pass, openhead_tfds
+from data_pipelines.synthetic import example
+from ofer_jax import openhead
+
+OUT = flags.DEFINE_string("out", None, "folder of the data set", required=True)
+SUBJECTS = flags.DEFINE_integer("subjects", 13000, "heads, each with one pair of pictures", 1)
+SEED = flags.DEFINE_integer("seed", 0, "of everything drawn", 0)
+VALIDATION = flags.DEFINE_float("validation_share", 0.04, "share below 1, or a count", 0.0)
+TEST = flags.DEFINE_float("test_share", 0.04, "share below 1, or a count", 0.0)
+WORKERS = flags.DEFINE_integer("workers", 2, "processes; 0 works in this one", 0)
+OVERWRITE = flags.DEFINE_boolean("overwrite", False, "replace another data set in --out")
+FEATURES = flags.DEFINE_enum("features", "none", ["none", "open"], "features to make afterwards")
+FEATURE_WORKERS = flags.DEFINE_integer(
+    "feature_workers", None, "processes of the feature pass (default: --workers); 0 for a GPU", 0
+)
+PROJECTION = flags.DEFINE_string("projection", None, "projection.npz (default: the embedded one)")
+FIT = flags.DEFINE_string("fit_projection", None, "fit the projection first and write it here")
+FIT_PAIRS = flags.DEFINE_integer("fit_pairs", 8000, "train pairs to fit it on", 2)
+KEEP_RAW = flags.DEFINE_boolean("keep_raw", False, "keep the raw features (40 kB a pair)")
+
+
+def build() -> None:
+    """The data set, and its features if asked for."""
+    with np.load(openhead.head_path(), allow_pickle=False) as stored:
+        name = str(stored["name"])
+    sha256 = hashlib.sha256(openhead.head_path().read_bytes()).hexdigest()
+    card = openhead_tfds.build(
+        OUT.value,
+        make=example.make,
+        head={"name": name, "sha256": sha256},
+        counts=openhead_tfds.split_counts(SUBJECTS.value, VALIDATION.value, TEST.value),
+        seed=SEED.value,
+        workers=WORKERS.value,
+        overwrite=OVERWRITE.value,
+    )
+    print(f"{OUT.value}: {card['counts']}, {card['bytes'] / 1e6:.1f} MB")
+    print(f"content hash {card['content_hash']}")
+    if FEATURES.value == "none":
+        return
+    workers = FEATURE_WORKERS.value
+    metas = feature_pass.run(
+        OUT.value,
+        projection=FIT.value or PROJECTION.value,
+        fit=FIT_PAIRS.value if FIT.value else 0,
+        workers=WORKERS.value if workers is None else workers,
+        keep_raw=KEEP_RAW.value,
+    )
+    print(feature_pass.summary(metas))
+
+
+def main(argv: Sequence[str]) -> None:
+    """A ValueError is one line and exit status 2."""
+    if argv[1:]:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    try:
+        build()
+    except ValueError as error:
+        print(f"build_dataset: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    app.run(main)
