@@ -1,0 +1,202 @@
+"""The evaluation on a made-up head whose posterior is known, and on a tiny untrained bundle."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ofer_jax import evaluate, flame, metrics, quality
+from ofer_jax.flame import FlameModel
+
+VERTICES, SHAPE, EXPRESSION, FEATURES = 60, 8, 6, 5
+REGION = np.arange(10, 50, dtype=np.int32)
+
+
+@pytest.fixture(scope="module")
+def head() -> FlameModel:
+    """A head of 60 vertices whose bases move them by millimetres."""
+    rng = np.random.default_rng(3)
+
+    def array(*size: int, scale: float = 1.0) -> jax.Array:
+        return jnp.asarray(scale * rng.normal(size=size), jnp.float32)
+
+    def shares(*size: int) -> jax.Array:
+        x = rng.uniform(size=size)
+        return jnp.asarray(x / x.sum(-1, keepdims=True), jnp.float32)
+
+    return FlameModel(
+        v_template=array(VERTICES, 3) * jnp.array([[0.06, 0.08, 0.03]]),
+        shapedirs=array(VERTICES, 3, SHAPE, scale=0.002),
+        exprdirs=array(VERTICES, 3, EXPRESSION, scale=0.002),
+        posedirs=array(VERTICES, 3, 36, scale=0.001),
+        J_regressor=shares(5, VERTICES),
+        lbs_weights=shares(VERTICES, 5),
+        faces=jnp.zeros((1, 3), jnp.int32),
+        lmk_faces_idx=jnp.zeros(51, jnp.int32),
+        lmk_bary_coords=jnp.zeros((51, 3)),
+        full_lmk_faces_idx=jnp.zeros(68, jnp.int32),
+        full_lmk_bary_coords=jnp.zeros((68, 3)),
+        dynamic_lmk_faces_idx=jnp.zeros((79, 17), jnp.int32),
+        dynamic_lmk_bary_coords=jnp.zeros((79, 17, 3)),
+        name="made-up",
+        sha256="a" * 64,
+    )
+
+
+@pytest.fixture(scope="module")
+def face(head: FlameModel) -> FlameModel:
+    return evaluate.face_model(head, REGION)
+
+
+def normal(seed: int, *size: int) -> jax.Array:
+    return jax.random.normal(jax.random.key(seed), size)
+
+
+def test_the_cut_face_poses_as_the_whole_head(head: FlameModel, face: FlameModel) -> None:
+    coefficients = {
+        "shape": normal(0, 4, SHAPE),
+        "expression": normal(1, 4, EXPRESSION),
+        "jaw": 0.3 * normal(2, 4, 3),
+        "neck": 0.2 * normal(3, 4, 3),
+    }
+    whole = flame.vertices(head, **coefficients)[:, REGION]
+    cut = flame.vertices(face, **coefficients)[:, : len(REGION)]
+    np.testing.assert_allclose(cut, whole, atol=1e-6)
+
+
+def identity(face: FlameModel, width: float, faces: int = 200, samples: int = 30) -> dict:
+    """Figures when the truth is N(m, 0.6^2) and the samples are N(m, (0.6 width)^2), for a ranker
+    that knows nothing ('chance') and one that knows all ('best'); the regressor knows m."""
+    centre = 0.8 * normal(0, faces, SHAPE)
+    shape = centre + 0.6 * normal(1, faces, SHAPE)
+    drawn = centre[:, None] + 0.6 * width * normal(2, faces, samples, SHAPE)
+    truth = flame.vertices(face, shape=shape)[:, : len(REGION)]
+    sampled = flame.vertices(face, shape=drawn.reshape(-1, SHAPE))[:, : len(REGION)]
+    sampled = sampled.reshape(faces, samples, *truth.shape[1:])
+    errors = metrics.vertex_error(sampled, jnp.broadcast_to(truth[:, None], sampled.shape))
+    run = jax.jit(evaluate.identity_figures)
+    picks = {"chance": jnp.zeros(faces, jnp.int32), "best": jnp.argmin(errors, 1)}
+    found = {name: run(face, shape, centre, drawn, pick) for name, pick in picks.items()}
+    return jax.device_get(found | {"errors": errors})
+
+
+@pytest.fixture(scope="module")
+def calibrated(face: FlameModel) -> dict:
+    return identity(face, width=1.0)
+
+
+def gap(figures: dict) -> float:
+    mean = {name: value.mean() for name, value in figures.items()}
+    average = mean["average sample"]
+    return (average - mean["ranked"]) / (average - mean["oracle"])
+
+
+def test_identity_figures_of_a_known_posterior(calibrated: dict) -> None:
+    figures, errors = calibrated["chance"], calibrated["errors"]
+    np.testing.assert_allclose(figures["oracle"], errors.min(1), rtol=1e-5)
+    np.testing.assert_allclose(figures["average sample"], errors.mean(1), rtol=1e-5)
+    assert gap(calibrated["best"]) == pytest.approx(1, abs=1e-5)
+    assert gap(figures) == pytest.approx(0, abs=0.1)
+    mean = {name: value.mean() for name, value in figures.items()}
+    assert mean["spread"] / mean["miss"] == pytest.approx(30 / 31, rel=0.1)
+    # Two independent draws of one posterior are sqrt(2) further apart than a draw and its mean.
+    assert mean["average sample"] / mean["deterministic regressor"] == pytest.approx(1.41, rel=0.05)
+    assert mean["mean of the samples"] == pytest.approx(mean["deterministic regressor"], rel=0.05)
+    assert mean["oracle"] < mean["nearest to the mean"] < mean["average sample"]
+    assert mean["medoid"] < mean["average sample"] < 1.45 * mean["mean face"]
+
+
+def test_calibration_tells_samples_that_are_too_sure(face: FlameModel) -> None:
+    figures = identity(face, width=0.5)["chance"]
+    assert figures["spread"].sum() / figures["miss"].sum() == pytest.approx(0.25, rel=0.1)
+
+
+def test_identity_figures_ignore_a_rigid_part_of_the_basis(face: FlameModel) -> None:
+    """A coefficient that only moves the head about changes no figure."""
+    shift = jnp.broadcast_to(jnp.array([0.01, -0.02, 0.03]), face.shapedirs.shape[:2])
+    moving = face.shapedirs.at[:, :, 0].set(shift)
+    still = face.shapedirs.at[:, :, 0].set(0.0)
+    shape, regressed, drawn = normal(4, 5, SHAPE), normal(5, 5, SHAPE), normal(6, 5, 9, SHAPE)
+    one, other = (
+        jax.jit(evaluate.identity_figures)(
+            dataclasses.replace(face, shapedirs=basis),
+            shape,
+            regressed,
+            drawn,
+            jnp.arange(5),
+        )
+        for basis in (moving, still)
+    )
+    for name, value in one.items():
+        np.testing.assert_allclose(value, other[name], rtol=1e-3, atol=1e-7, err_msg=name)
+
+
+def test_expression_figures(face: FlameModel) -> None:
+    truth = {
+        "shape": normal(0, 3, SHAPE),
+        "expression": normal(1, 3, EXPRESSION),
+        "jaw": 0.2 * normal(2, 3, 3),
+    }
+    expression, jaw = normal(3, 3, 4, EXPRESSION), 0.2 * normal(4, 3, 4, 3)
+    run = jax.jit(evaluate.expression_figures)
+    found = run(face, truth, expression, jaw)
+    assert float(found["neutral face"].min()) > 1e-3
+    lucky = expression.at[:, 2].set(truth["expression"]), jaw.at[:, 2].set(truth["jaw"])
+    assert float(run(face, truth, *lucky)["closest"].max()) < 1e-6
+    calm = truth | {"expression": jnp.zeros((3, EXPRESSION)), "jaw": jnp.zeros((3, 3))}
+    zero = run(face, calm, 0 * expression, 0 * jaw)
+    assert max(float(value.max()) for value in zero.values()) < 1e-6
+
+
+# ---------------------------------------------------------------- the table
+
+
+@pytest.fixture(scope="module")
+def report(calibrated: dict) -> dict:
+    posed = {f"expression/{name}": np.linspace(1, 2, 200) for name in quality.EXPRESSION}
+    clean = calibrated["best"] | posed
+    occluded = {name: 1.1 * value for name, value in clean.items()}
+    about = {
+        "head": {"name": "made-up", "sha256": "a" * 64},
+        "bundle": "b" * 64,
+        **{"samples": 30, "expressions": 15, "seed": 0},
+    }
+    figures = {"clean": clean, "occluded": occluded}
+    return quality.report(figures, subject=np.arange(200), about=about, rounds=200)
+
+
+def test_report_is_plain_json_with_intervals_around_the_values(report: dict) -> None:
+    again = json.loads(json.dumps(report))
+    assert again["faces"] == again["pictures"] == 200
+    for side in evaluate.SIDES:
+        for name, row in again[side].items():
+            for unit, cell in row.items():
+                assert cell["low"] <= cell["value"] <= cell["high"], (side, name, unit)
+
+
+def test_report_ratios(report: dict) -> None:
+    clean, occluded = report["clean"], report["occluded"]
+    assert clean["mean face"]["ratio"] == {"value": 1, "low": 1, "high": 1}
+    ratio = clean["oracle"]["mm"]["value"] / clean["mean face"]["mm"]["value"]
+    assert clean["oracle"]["ratio"]["value"] == pytest.approx(ratio)
+    assert clean["recovered gap"]["ratio"]["value"] == pytest.approx(1, abs=1e-5)
+    assert occluded["wider than the clean twin"]["ratio"]["value"] == 1
+    grown = occluded["ranked"]["mm"]["value"] / clean["ranked"]["mm"]["value"]
+    assert grown == pytest.approx(1.1, rel=1e-5)
+
+
+def test_table_names_the_head_and_every_row(report: dict) -> None:
+    text = quality.table(report)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(row) for row in rows}) == 1
+    assert text.startswith("made-up (aaaaaaaaaaaa)")
+    for name in (
+        *quality.IDENTITY[:-1],
+        "oracle of 30",
+        "expression: closest of 15",
+        "calibration",
+    ):
+        assert sum(f"| {name} " in row for row in rows) == 1, name
