@@ -1,0 +1,288 @@
+"""`sheet.png`: what was found in one photograph, on one page.
+
+Top: the photograph with the face boxed, the best face laid over it, and how much the shapes differ
+at each place. Middle: the best and next-best shapes. Below: eight expressions of the best one.
+All heads of a row share one camera, so that they can be compared.
+"""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from ofer_jax import meshes, render
+from ofer_jax.reconstruct import Reconstruction
+
+WIDTH, MARGIN, GAP = 1600, 48, 20
+IDENTITIES, EXPRESSIONS = 5, 8
+_PAGE, _CARD = (250, 249, 246), (236, 234, 229)
+_INK, _SOFT, _WARN, _ACCENT = (34, 36, 40), (112, 112, 116), (166, 88, 20), (214, 92, 50)
+_SCALE_SAMPLES = 2  # pages are drawn at their final size, heads supersampled by this
+Size = tuple[int, int]  # width, height
+
+
+def compose(result: Reconstruction, surface: Mapping[str, np.ndarray]) -> Image.Image:
+    """The page of one reconstruction.
+
+    Args:
+        result: of one face.
+        surface: as `openhead.surface()`.
+    """
+    page = _Page()
+    _header(page, result)
+    third = _columns(3)
+    page.row(
+        ["The photograph", "The best face, laid over it", "Where the shapes differ"],
+        [
+            _photograph(result, third),
+            _overlay(result, surface, third),
+            _heat(result, surface, third),
+        ],
+        ["", _pose_caption(result), f"distance of {len(result.shapes)} shapes from their mean, mm"],
+    )
+    count = min(IDENTITIES, len(result.shapes))
+    page.row(
+        [f"The best {count} of {len(result.shapes)} shapes" if count > 1 else "The shape"],
+        _identities(result, surface, count),
+        [f"{i + 1}   score {result.scores[i]:.2f}" for i in range(count)],
+    )
+    chosen = _expression_order(result)
+    page.row(
+        [f"{len(chosen)} of {len(result.jaws)} expressions drawn for the best shape"],
+        _expressions(result, surface, chosen),
+        ["closest to the photo" if i == result.expression else f"no. {i + 1}" for i in chosen],
+    )
+    page.text(
+        f"Made with the open head '{result.head['name']}', an artist's head space: "
+        "plausible faces, not a measurement of a person.",
+        17,
+        _SOFT,
+    )
+    return page.finish()
+
+
+class _Page:
+    """A column of rows, drawn from the top downwards on a page that is cut to length at the end."""
+
+    def __init__(self) -> None:
+        self.image = Image.new("RGB", (WIDTH, 3000), _PAGE)
+        self.draw = ImageDraw.Draw(self.image)
+        self.y = MARGIN
+
+    def text(self, text: str, size: int, color: tuple[int, int, int]) -> None:
+        self.draw.text((MARGIN, self.y), _plain(text), color, _font(size))
+        self.y += round(size * 1.45)
+
+    def space(self, height: int) -> None:
+        self.y += height
+
+    def row(self, titles: Sequence[str], tiles: Sequence[Image.Image], captions: Sequence[str]):
+        """Tiles side by side; a title above each, or one above all; a caption below each."""
+        step = tiles[0].width + GAP
+        for i, title in enumerate(titles):
+            self.draw.text((MARGIN + i * step, self.y), _plain(title), _INK, _font(24))
+        self.y += 38
+        for i, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
+            left = MARGIN + i * step
+            self.image.paste(tile, (left, self.y), _rounded(tile.size))
+            self.draw.text((left + 2, self.y + tile.height + 7), _plain(caption), _SOFT, _font(17))
+        self.y += tiles[0].height + 50
+
+    def finish(self) -> Image.Image:
+        return self.image.crop((0, 0, WIDTH, self.y + MARGIN - 16))
+
+
+def _header(page: _Page, result: Reconstruction) -> None:
+    face = f", face {result.number + 1}" if result.number else ""
+    page.text(f"Plausible 3D faces for {result.photo.name}{face}", 38, _INK)
+    counts = f"{len(result.shapes)} shapes drawn and ranked, {len(result.jaws)} expressions"
+    page.text(f"{counts}   |   head: {result.head['name']}   |   seed {result.seed}", 19, _SOFT)
+    for note in result.notes:
+        page.text(f"Note: {note}", 19, _WARN)
+    page.space(18)
+
+
+def _pose_caption(result: Reconstruction) -> str:
+    return "" if "hidden" in " ".join(result.notes) else "at the fitted pose and camera"
+
+
+# ---------------------------------------------------------------- tiles
+
+
+def _photograph(result: Reconstruction, side: int) -> Image.Image:
+    """The whole picture in a square card, the face boxed."""
+    image = Image.fromarray(result.photo.image)
+    scale = side / max(image.size)
+    size = tuple(max(1, round(length * scale)) for length in image.size)
+    card = Image.new("RGB", (side, side), _CARD)
+    left, top = (side - size[0]) // 2, (side - size[1]) // 2
+    card.paste(image.resize(size, Image.Resampling.LANCZOS), (left, top))
+    box = (np.asarray(result.face.box) + 0.5) * scale + np.array([left, top, left, top])
+    corners = [float(value) for value in box]
+    ImageDraw.Draw(card).rounded_rectangle(corners, 8, outline=_ACCENT, width=3)
+    return card
+
+
+def _overlay(result: Reconstruction, surface: Mapping[str, np.ndarray], side: int) -> Image.Image:
+    """A square of the picture around the head, with the face's surface drawn over it."""
+    scale, tx, ty = (float(v) for v in result.camera)
+    region = result.posed_vertices[surface["region_face"]]
+    x, y = scale * region[:, 0] + tx, -scale * region[:, 1] + ty
+    extent = 1.75 * max(np.ptp(x), np.ptp(y), 8.0)
+    left, top = (x.min() + x.max() - extent) / 2, (y.min() + y.max() - extent) / 2
+    crop = _cut(Image.fromarray(result.photo.image), left, top, extent, side)
+    zoom = side / extent
+    placed = (scale * zoom, (tx - left + 0.5) * zoom - 0.5, (ty - top + 0.5) * zoom - 0.5)
+    kept = _within(result.triangles, _face_vertices(surface, len(result.posed_vertices)))
+    colors = meshes.colors(surface, result.triangles) / 255.0
+    drawn, coverage = render.shade(
+        result.posed_vertices, kept, placed, (side, side), colors=colors, supersample=_SCALE_SAMPLES
+    )
+    return Image.fromarray(render.over(crop, drawn, coverage, 0.86))
+
+
+def _cut(
+    image: Image.Image, left: float, top: float, extent: float, side: int
+) -> UInt8[np.ndarray, "S S 3"]:
+    """A square of the picture, page-coloured where it reaches beyond it."""
+    zoom = side / extent
+    if zoom < 0.5:  # Pillow's affine transform does not antialias: shrink first
+        factor = int(0.999 / zoom)
+        image = image.reduce(factor)
+        left, top, zoom = left / factor, top / factor, zoom * factor
+    # output pixel centre + 0.5 -> input position, both counted from the corner of a pixel
+    matrix = (1 / zoom, 0, left, 0, 1 / zoom, top)
+    cut = image.transform(
+        (side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=_CARD
+    )
+    return np.asarray(cut)
+
+
+def _heat(result: Reconstruction, surface: Mapping[str, np.ndarray], side: int) -> Image.Image:
+    """The best shape coloured by how far the shapes spread, with its scale."""
+    spread = result.spread * 1e3
+    face = spread[surface["region_face"]]
+    top = max(0.5, float(np.ceil(2 * np.percentile(face, 98)) / 2))
+    colors = render.colormap(spread, "heat", low=0.0, high=top)
+    bar = 58
+    tile = Image.new("RGB", (side, side), _CARD)
+    view = _view(result.vertices[0], -0.35)
+    camera = _frame(view, (side, side - bar))
+    tile.paste(_head(view, result.triangles, camera, (side, side - bar), colors), (0, 0))
+    width = round(side * 0.62)
+    left, y = (side - width) // 2, side - bar + 6
+    tile.paste(Image.fromarray(render.color_bar(14, width, "heat")), (left, y))
+    draw = ImageDraw.Draw(tile)
+    for part in (0.0, 0.5, 1.0):
+        label = f"{part * top:g}" + (" mm" if part == 1 else "")
+        draw.text((left + part * width, y + 20), label, _SOFT, _font(16), anchor="ma")
+    return tile
+
+
+def _identities(
+    result: Reconstruction, surface: Mapping[str, np.ndarray], count: int
+) -> list[Image.Image]:
+    width = _columns(IDENTITIES)
+    size = (width, round(width * 1.16))
+    views = [_view(v, 0.4) for v in result.vertices[:count]]
+    colors = meshes.colors(surface, result.triangles) / 255.0
+    camera = _frame(views[0], size)
+    return [_head(v, result.triangles, camera, size, colors) for v in views]
+
+
+def _expressions(
+    result: Reconstruction, surface: Mapping[str, np.ndarray], chosen: Sequence[int]
+) -> list[Image.Image]:
+    width = _columns(EXPRESSIONS)
+    size = (width, round(width * 1.2))
+    views = [_view(result.expression_vertices[i], 0.0) for i in chosen]
+    colors = meshes.colors(surface, result.triangles) / 255.0
+    camera = _frame(_view(result.vertices[0], 0.0), size)
+    return [_head(v, result.triangles, camera, size, colors) for v in views]
+
+
+def _expression_order(result: Reconstruction) -> list[int]:
+    """The one closest to the photograph first, then the others as they were drawn."""
+    others = [i for i in range(len(result.jaws)) if i != result.expression]
+    return [result.expression, *others][:EXPRESSIONS]
+
+
+# ---------------------------------------------------------------- pieces
+
+
+def _head(
+    view: Float[np.ndarray, "V 3"],
+    triangles: Int[np.ndarray, "F 3"],
+    camera: tuple[float, float, float],
+    size: Size,
+    colors: Float[np.ndarray, "V 3"],
+) -> Image.Image:
+    width, height = size
+    drawn, coverage = render.shade(
+        view, triangles, camera, (height, width), colors=colors, supersample=_SCALE_SAMPLES
+    )
+    return Image.fromarray(render.over(_backdrop(size), drawn, coverage))
+
+
+@cache
+def _backdrop(size: Size) -> UInt8[np.ndarray, "H W 3"]:
+    """A card a little lighter at the top."""
+    ramp = np.linspace(8, -6, size[1])[:, None, None] + np.array(_CARD, np.float64)
+    return np.broadcast_to(np.rint(ramp), (size[1], size[0], 3)).astype(np.uint8)
+
+
+def _view(vertices: Float[np.ndarray, "V 3"], yaw: float) -> Float[np.ndarray, "V 3"]:
+    """The head turned by `yaw` radians (positive: its nose to the right of the picture)."""
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
+    centre = vertices.mean(0, keepdims=True)
+    return (vertices - centre) @ turn.T
+
+
+def _frame(view: Float[np.ndarray, "V 3"], size: Size) -> tuple[float, float, float]:
+    """The camera that shows the whole head in a tile."""
+    low, high = view[:, :2].min(0), view[:, :2].max(0)
+    scale = 0.9 * min(size[0] / (high[0] - low[0]), size[1] / (high[1] - low[1]))
+    middle = (low + high) / 2
+    x, y = (size[0] - 1) / 2, (size[1] - 1) / 2
+    return float(scale), float(x - scale * middle[0]), float(y + scale * middle[1])
+
+
+def _face_vertices(surface: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+    kept = np.zeros(count, bool)
+    for name in ("region_face", "region_eyes"):
+        kept[surface.get(name, [])] = True
+    return kept
+
+
+def _within(triangles: Int[np.ndarray, "F 3"], kept: np.ndarray) -> Int[np.ndarray, "G 3"]:
+    return triangles[kept[triangles].all(1)]
+
+
+def _columns(count: int) -> int:
+    """Width of one of `count` tiles that fill the page's width."""
+    return (WIDTH - 2 * MARGIN - (count - 1) * GAP) // count
+
+
+@cache
+def _rounded(size: Size) -> Image.Image:
+    """A mask with rounded corners, antialiased."""
+    large = Image.new("L", (size[0] * 4, size[1] * 4), 0)
+    corners = (0, 0, large.width - 1, large.height - 1)
+    ImageDraw.Draw(large).rounded_rectangle(corners, 48, fill=255)
+    return large.resize(size, Image.Resampling.LANCZOS)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _plain(text: str) -> str:
+    """What Pillow's own font can show: accents dropped, other letters as question marks."""
+    return (
+        unicodedata.normalize("NFKD", text).encode("ascii", "replace").decode().replace("??", "?")
+    )
