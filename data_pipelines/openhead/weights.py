@@ -2,7 +2,7 @@
 
 Run once, from the unzipped archives of two packages (nothing of them is imported):
 
-    python -m data_pipelines.openhead.weights --mediapipe DIR --face-api DIR [--out ofer_jax/openhead]
+    python -m data_pipelines.openhead.weights --mediapipe DIR --face-api DIR [--out DIR]
 
 - PyPI `mediapipe==0.10.21` (Apache-2.0): `face_detection_short_range.tflite` and
   `face_landmark.tflite`. A TFLite file is a list of operators on numbered tensors; we keep that
@@ -10,7 +10,13 @@ Run once, from the unzipped archives of two packages (nothing of them is importe
 - npm `@vladmandic/face-api@1.7.15` (MIT; the network is dlib's, public domain):
   `face_recognition_model.bin`, uint8 arrays with scale and minimum, kept quantised here too.
 
-Reading TFLite needs the package `tflite` (schema bindings); only this script does.
+Beside FaceMesh's weights stand `mirror` [468] (each point's counterpart on the other side) and
+`canonical` [468, 3] (a mean face: centred, symmetric, root mean square radius 1), measured with
+these very networks on two public-domain photographs (skimage's astronaut, matplotlib's Grace
+Hopper).
+
+Reading TFLite needs the package `tflite` (schema bindings), the photographs scikit-image and
+matplotlib; only this script does.
 """
 
 import argparse
@@ -144,6 +150,49 @@ def read_face_api(model: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
+def mean_face() -> dict[str, np.ndarray]:
+    """`mirror` and `canonical` from the public-domain photographs and their mirror images."""
+    import matplotlib
+    import skimage.data
+    from PIL import Image
+
+    from ofer_jax.faces import align
+
+    hopper = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    photographs = [skimage.data.astronaut()[..., :3], np.asarray(Image.open(hopper).convert("RGB"))]
+    pairs = [(_settled_points(p), _settled_points(p[:, ::-1])) for p in photographs]
+    distance = np.zeros((468, 468))
+    for photograph, (plain, mirrored) in zip(photographs, pairs, strict=True):
+        flipped = mirrored * [-1, 1, 1] + [photograph.shape[1] - 1, 0, 0]
+        for _ in range(10):  # closest points, aligned again and again
+            apart = np.linalg.norm(flipped[:, None] - plain, axis=-1)
+            flipped = align.apply(align.umeyama(flipped, plain[apart.argmin(1)]), flipped)
+        distance += np.linalg.norm(flipped[:, None] - plain, axis=-1) / np.ptp(plain[:, 0])
+    mirror = (distance + distance.T).argmin(1)
+    if (mirror[mirror] != np.arange(468)).any():
+        raise ValueError("the mirror images do not pair FaceMesh's points one to one")
+    faces = [p for plain, _ in pairs for p in (plain, plain[mirror] * [-1, 1, 1])]
+    mean = faces[0] - faces[0].mean(0)
+    for _ in range(10):
+        mean = np.mean([align.apply(align.umeyama(p, mean), p) for p in faces], axis=0)
+        mean = (mean + mean[mirror] * [-1, 1, 1]) / 2
+        mean /= np.sqrt((mean**2).sum(1).mean())
+    return {"mirror": mirror.astype(np.int32), "canonical": mean.astype(np.float32)}
+
+
+def _settled_points(image: np.ndarray) -> np.ndarray:
+    from PIL import Image
+
+    from ofer_jax.faces import detector, mesh
+
+    picture = Image.fromarray(image)
+    box, keypoints, _ = detector.find([picture], [detector.whole(*picture.size)])[0][0]
+    points, _ = mesh.find([picture], [mesh.crop_matrix(box, keypoints)])
+    for _ in range(3):
+        points, _ = mesh.find([picture], [mesh.refined_matrix(points[0])])
+    return points[0]
+
+
 def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes an npz in one piece (a half-written file never stands under the final name)."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
@@ -161,6 +210,8 @@ def main() -> None:
     for name, file in MEDIAPIPE_FILES.items():
         save(args.out / f"{name}.npz", read_tflite(args.mediapipe / file))
     save(args.out / "dlib.npz", read_face_api(args.face_api / FACE_API_MODEL))
+    face_mesh = read_tflite(args.mediapipe / MEDIAPIPE_FILES["facemesh"])
+    save(args.out / "facemesh.npz", {**face_mesh, **mean_face()})  # mean_face runs these weights
 
 
 if __name__ == "__main__":

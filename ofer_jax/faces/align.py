@@ -2,7 +2,8 @@
 
 A matrix is 2 x 3, maps pixel coordinates of the photograph to those of the crop, and acts on
 [x, y, 1]; pixel centres lie at integers. Umeyama, "Least-squares estimation of transformation
-parameters between two point patterns", TPAMI 1991: with centred X, Y and the SVD U D V^T of Y^T X / n,
+parameters between two point patterns", TPAMI 1991: with centred X, Y and the SVD
+U D V^T of Y^T X / n,
 
     R = U S V^T,  s = trace(D S) / var(X),  t = mean(Y) - s R mean(X),  S = diag(1, .., det(U V^T)).
 
@@ -34,13 +35,15 @@ DLIB_TEMPLATE = np.array(
 )
 DLIB_POINTS = (263, 362, 33, 133, 2)
 DLIB_PADDING = 0.25
+# Where ArcFace's five points fall in dlib's chip (median of photographs, made symmetric).
+DLIB_FIVE = np.array([[48.5, 47.2], [100.5, 47.2], [74.5, 82.4], [53.5, 103], [95.5, 103]]) / 150
 
 
 def umeyama(src: np.ndarray, dst: np.ndarray) -> np.ndarray:
     """Similarity [D, D + 1] that best maps points src [N, D] onto dst [N, D] (D = 2 or 3).
 
-    Raises ValueError when the shapes differ, fewer than D points are given, a value is not finite or
-    all source points coincide.
+    Raises ValueError when the shapes differ, fewer than D points are given, a value is not
+    finite or all source points coincide.
     """
     src, dst = np.asarray(src, np.float64), np.asarray(dst, np.float64)
     if src.shape != dst.shape or src.ndim != 2 or src.shape[0] < src.shape[1]:
@@ -90,6 +93,11 @@ def dlib_matrix(points: np.ndarray, size: int = 150) -> np.ndarray:
     """Photograph -> dlib's face chip from FaceMesh points [468, 2 or 3]."""
     target = (DLIB_TEMPLATE + DLIB_PADDING) / (1 + 2 * DLIB_PADDING) * size
     return umeyama(points[list(DLIB_POINTS), :2], target)
+
+
+def dlib_matrix_of_five(five: np.ndarray, size: int = 150) -> np.ndarray:
+    """The same from five points [5, 2] only, for a face whose mesh points are not to be trusted."""
+    return umeyama(five, DLIB_FIVE * size)
 
 
 def warp(image: np.ndarray | Image.Image, matrix: np.ndarray, size: int) -> np.ndarray:

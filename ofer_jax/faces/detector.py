@@ -1,13 +1,14 @@
 """BlazeFace, short range: boxes and six keypoints of the faces in square views of photographs.
 
-The network sees 128 x 128 pixels and answers for 896 anchors: 2 at each cell of a 16 x 16 grid and 6
-at each of an 8 x 8 one. Raw numbers are pixels of the view, relative to the anchor's centre: centre
-x, y, width, height, then six x, y; a score is the sigmoid of the logit. Overlapping answers are
-averaged, weighted by their scores (Bazarevsky et al. 2019, arXiv 1907.05047).
+The network sees 128 x 128 pixels and answers for 896 anchors: 2 at each cell of a 16 x 16 grid
+and 6 at each of an 8 x 8 one. Raw numbers are pixels of the view, relative to the anchor's
+centre: centre x, y, width, height, then six x, y; a score is the sigmoid of the logit.
+Overlapping answers are averaged, weighted by their scores (Bazarevsky et al. 2019, arXiv
+1907.05047).
 
-It was made for faces that fill a fifth of the view or more. So when the whole photograph shows none,
-overlapping tiles of a half and then a quarter of it are looked at, and the photograph with a
-wide margin (for faces larger than the frame): at most 60-odd views for one photograph.
+It was made for faces that fill a fifth of the view or more. So when the whole photograph shows
+none, overlapping tiles of a half and then a quarter of it are looked at, and the photograph with
+a wide margin (for faces larger than the frame): at most 60-odd views for one photograph.
 """
 
 from functools import cache, partial
@@ -74,9 +75,7 @@ def _decode(
     points = np.concatenate([corners, places[:, 2:]], 1) * SIZE - 0.5
     points = align.apply(align.invert(matrix), points.reshape(-1, 2)).reshape(-1, 8, 2)
     corners = np.sort(points[:, :2], axis=1).reshape(-1, 4)  # a turned view swaps them
-    return suppress(
-        [(c, p[2:], float(s)) for c, p, s in zip(corners, points, scores, strict=True)]
-    )
+    return suppress([(c, p[2:], float(s)) for c, p, s in zip(corners, points, scores, strict=True)])
 
 
 def suppress(found: list[Detection]) -> list[Detection]:

@@ -28,9 +28,11 @@ MIDDLE = (8, 8, 128)
 MEAN = (122.782, 117.001, 104.298)
 Weights = dict[str, Array]
 _MIDDLE_BLOCKS = (
-    "conv32_1 conv32_2 conv32_3 conv64_down conv64_1 conv64_2 conv64_3 conv128_down conv128_1 conv128_2"
-).split()
-_LAST_BLOCKS = "conv256_down conv256_1 conv256_2 conv256_down_out".split()
+    *("conv32_1", "conv32_2", "conv32_3"),
+    *("conv64_down", "conv64_1", "conv64_2", "conv64_3"),
+    *("conv128_down", "conv128_1", "conv128_2"),
+)
+_LAST_BLOCKS = ("conv256_down", "conv256_1", "conv256_2", "conv256_down_out")
 
 
 def dequantise(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

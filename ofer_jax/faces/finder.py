@@ -1,8 +1,9 @@
 """Photograph -> faces: BlazeFace finds them, FaceMesh places their points.
 
-The whole photograph is looked at first; only when it shows no face come turned views, one with a wide
-margin (a face larger than the frame) and tiles (small faces). What those find, or what the detector is
-less sure of, counts only when FaceMesh confirms it, so that more views do not mean more false faces.
+The whole photograph is looked at first; only when it shows no face come turned views, one with a
+wide margin (a face larger than the frame) and tiles (small faces). What those find, or what the
+detector is less sure of, counts only when FaceMesh confirms it, so that more views do not mean
+more false faces.
 """
 
 import numpy as np
@@ -20,7 +21,7 @@ _TURNS = (np.array([0.0, 1.0]), np.array([0.0, -1.0]), np.array([-1.0, 0.0]))
 
 
 def detect(image: np.ndarray) -> list[Face]:
-    """Faces in an RGB picture uint8 [H, W, 3], the one nearest to its centre first (may be none)."""
+    """Faces (maybe none) in an RGB picture uint8 [H, W, 3], nearest to its centre first."""
     return detect_batch([image])[0]
 
 
@@ -47,21 +48,35 @@ def _picture(image: np.ndarray) -> Image.Image:
     return Image.fromarray(image)
 
 
-def _faces(
-    pictures: list[Image.Image], found: list[list[detector.Detection]]
-) -> list[list[Face]]:
-    """Places FaceMesh's points on all detections of all pictures at once."""
+def _faces(pictures: list[Image.Image], found: list[list[detector.Detection]]) -> list[list[Face]]:
+    """Places FaceMesh's points on all detections of all pictures at once.
+
+    Where FaceMesh confirms some faces of a picture, those it does not are taken for false ones.
+    """
     owners = [i for i, each in enumerate(found) for _ in each]
     detections = [d for each in found for d in each]
     faces: list[list[Face]] = [[] for _ in pictures]
     if not owners:
         return faces
-    own = [pictures[i] for i in owners]
-    matrices = [mesh.crop_matrix(box, keypoints) for box, keypoints, _ in detections]
-    points, presence = mesh.find(own, matrices)
+    points, presence = _points([pictures[i] for i in owners], detections)
     for i, detection, p, sure in zip(owners, detections, points, presence, strict=True):
         faces[i].append(_face(detection, p, float(sure)))
-    return faces
+    return [[f for f in each if f.presence >= CONFIRMED] or each for each in faces]
+
+
+def _points(
+    pictures: list[Image.Image], detections: list[detector.Detection]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points and presence of one detection a picture, by two passes.
+
+    The second pass takes its crop from the first one's points, as a tracker does: that halves the
+    jitter of the points under small changes of the picture. It counts unless the face gets lost.
+    """
+    matrices = [mesh.crop_matrix(box, keypoints) for box, keypoints, _ in detections]
+    first, presence = mesh.find(pictures, matrices)
+    points, again = mesh.find(pictures, [mesh.refined_matrix(p) for p in first])
+    held = again >= np.minimum(presence, CONFIRMED)
+    return np.where(held[:, None, None], points, first), np.where(held, again, presence)
 
 
 def _face(detection: detector.Detection, points: np.ndarray, presence: float) -> Face:
@@ -73,7 +88,7 @@ def _face(detection: detector.Detection, points: np.ndarray, presence: float) ->
 def five_of_points(points: np.ndarray) -> np.ndarray:
     """ArcFace's five points [5, 2] of FaceMesh's [468, 3]: eye middles, nose tip, mouth corners."""
     eyes = [points[[33, 133]].mean(0), points[[362, 263]].mean(0)]
-    return np.stack([*eyes, points[4], points[61], points[291]])[:, :2]
+    return np.stack([*eyes, points[1], points[61], points[291]])[:, :2]
 
 
 def five_of_keypoints(keypoints: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Runs a small convolutional network that is stored as data: a list of operators and its weights.
 
 BlazeFace and FaceMesh (Bazarevsky et al. 2019, arXiv 1907.05047; Kartynnik et al. 2019, arXiv
-1907.06724) are chains of convolutions, depthwise convolutions, PReLU or ReLU, pooling and sums. Their
-TFLite files were turned into an operator list by `data_pipelines.openhead.weights`; this module
-walks it. Layout NHWC, kernels [H, W, I, O], depthwise kernels [H, W, C]; TFLite's SAME is XLA's.
+1907.06724) are chains of convolutions, depthwise convolutions, PReLU or ReLU, pooling and sums.
+Their TFLite files were turned into an operator list by `data_pipelines.openhead.weights`; this
+module walks it. Layout NHWC, kernels [H, W, I, O], depthwise kernels [H, W, C]; TFLite's SAME is XLA's.
 
 Weights are an argument of the jitted function, the operator list (hashable text) is static.
 """
@@ -24,8 +24,9 @@ _NHWC = ("NHWC", "HWIO", "NHWC")
 
 def split(stored: dict[str, np.ndarray]) -> tuple[str, dict[str, np.ndarray]]:
     """Operator list (JSON text) and float32 weights of a stored network."""
-    weights = {k: v.astype(np.float32) for k, v in stored.items() if k != "graph"}
-    return str(stored["graph"]), weights
+    text = str(stored["graph"])
+    names = {name for node in json.loads(text)["nodes"] for name in node["weights"]}
+    return text, {name: stored[name].astype(np.float32) for name in sorted(names)}
 
 
 @partial(jax.jit, static_argnums=0)
@@ -52,7 +53,9 @@ def _depthwise(node: dict[str, Any], x: Array, kernel: Array, bias: Array) -> Ar
     pads = lax.padtype_to_pads(x.shape[1:3], (rows, columns), (stride,) * 2, node["padding"])
     padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     if node["padding"] == "VALID":
-        height, width = ((n - k) // stride + 1 for n, k in zip(x.shape[1:3], (rows, columns)))
+        height, width = (
+            (n - k) // stride + 1 for n, k in zip(x.shape[1:3], (rows, columns), strict=True)
+        )
     y = bias[None, None, None]
     for i in range(rows):
         for j in range(columns):

@@ -37,9 +37,7 @@ def _forward(
     return points.reshape(-1, POINTS, 3), jax.nn.sigmoid(presence.reshape(-1))
 
 
-def find(
-    pictures: list[Image.Image], matrices: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+def find(pictures: list[Image.Image], matrices: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Points [N, 468, 3] in pixels of the photographs and presence [N], one crop each."""
     crops = [align.warp(p, m, SIZE) for p, m in zip(pictures, matrices, strict=True)]
     points, presence = batching.run(partial(_forward, *_network()), crops)
