@@ -117,7 +117,9 @@ def medoid(aligned: Float[Array, "B K N 3"]) -> Int[Array, "B"]:
     return jnp.argmin(jnp.sum(jnp.sqrt(jnp.maximum(squared, 0.0)), axis=-1), axis=-1)
 
 
-def recovered_gap(average: float, picked: float, oracle: float) -> float:
+def recovered_gap(
+    average: Float[np.ndarray, "R"], picked: Float[np.ndarray, "R"], oracle: Float[np.ndarray, "R"]
+) -> Float[np.ndarray, "R"]:
     """(average - picked) / (average - oracle): 1 for the best sample every time, 0 for chance."""
     return (average - picked) / (average - oracle)
 

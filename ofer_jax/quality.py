@@ -56,17 +56,17 @@ def report(
 
 def _side(figures: Figures, weights: Float[np.ndarray, "R N"]) -> dict[str, Row]:
     rows = {name: _error(figures, name, "mean face", weights) for name in IDENTITY}
-    gap = metrics.estimate(
-        lambda s: metrics.recovered_gap(s["average sample"], s["ranked"], s["oracle"]),
-        figures,
-        weights,
-    )
+    gap = metrics.estimate(_gap, figures, weights)
     rows["recovered gap"] = {"ratio": gap._asdict()}
     rows["calibration"] = {"ratio": _ratio(figures, "spread", "miss", weights)._asdict()}
     for name in EXPRESSION:
         full = f"expression/{name}"
         rows[full] = _error(figures, full, "expression/neutral face", weights)
     return rows
+
+
+def _gap(sums: Figures) -> Float[np.ndarray, "R"]:
+    return metrics.recovered_gap(sums["average sample"], sums["ranked"], sums["oracle"])
 
 
 def _error(figures: Figures, name: str, base: str, weights: Float[np.ndarray, "R N"]) -> Row:

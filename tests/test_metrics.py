@@ -99,8 +99,8 @@ def test_medoid_is_the_most_central_sample(rng: np.random.Generator) -> None:
 
 
 def test_recovered_gap_is_one_for_the_best_and_zero_for_chance() -> None:
-    assert metrics.recovered_gap(4.0, 3.0, 3.0) == 1
-    assert metrics.recovered_gap(4.0, 4.0, 3.0) == 0
+    assert metrics.recovered_gap(*np.array([4.0, 3.0, 3.0])) == 1
+    assert metrics.recovered_gap(*np.array([4.0, 4.0, 3.0])) == 0
 
 
 def test_bootstrap_interval_of_a_mean(rng: np.random.Generator) -> None:
