@@ -23,7 +23,7 @@ import numpy as np
 from data_pipelines import data_card, raw_pass
 from data_pipelines import input as pipeline
 from data_pipelines.input import KINDS
-from data_pipelines.raw_pass import COPIED, RAW, Arrays, Faces
+from data_pipelines.raw_pass import COPIED, Arrays, Faces, raw_names
 
 NAME = "open"
 
@@ -93,14 +93,14 @@ def fit_projection(parts: pathlib.Path, faces: Any, pairs: int) -> Arrays:
     seen = 0
     for part in raw_pass.parts(parts):
         for kind in KINDS if "subject" in part else ():
-            for name in RAW:
+            for name in raw_names(faces):
                 pool[name].append(part[f"{kind}_{name}"][: pairs - seen])
         seen += len(part.get("subject", ()))
         if seen >= pairs:
             break
     if not seen:
         raise ValueError("the detector found no face in any pair of the train split")
-    raw = faces.RawFeatures(**{name: np.concatenate(pool.pop(name)) for name in RAW})
+    raw = faces.RawFeatures(**{name: np.concatenate(pool.pop(name)) for name in raw_names(faces)})
     return faces.fit_projection(raw)
 
 
@@ -120,7 +120,9 @@ def project(
         if "subject" not in part:
             continue
         for kind in KINDS:
-            values = faces.RawFeatures(**{name: part[f"{kind}_{name}"] for name in RAW})
+            values = faces.RawFeatures(
+                **{name: part[f"{kind}_{name}"] for name in raw_names(faces)}
+            )
             projected = np.asarray(faces.project(values, basis), np.float32)
             rows[f"features_{kind}"].append(projected)
         for name in COPIED:

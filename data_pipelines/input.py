@@ -110,8 +110,8 @@ class Indices(grain.sources.RandomAccessDataSource):
     def __len__(self) -> int:
         return sys.maxsize
 
-    def __getitem__(self, step: int) -> np.ndarray:
-        position = step * self._batch + self._slots
+    def __getitem__(self, index: int) -> np.ndarray:
+        position = index * self._batch + self._slots
         epoch, within = np.divmod(position, self._count)
         example = np.empty_like(position)
         for e in np.unique(epoch).tolist():

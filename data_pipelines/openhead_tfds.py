@@ -72,7 +72,10 @@ def _draw(subject: int, *, make: Make, seed: int, quality: int) -> tuple[dict[st
 
 
 def _write(
-    target: pathlib.Path, counts: Mapping[str, int], examples: Iterator[tuple[dict, str]]
+    target: pathlib.Path,
+    counts: Mapping[str, int],
+    examples: Iterator[tuple[dict[str, Any], str]],
+    bar: tqdm.tqdm,
 ) -> tuple[list[str], set[str]]:
     """Writes the examples as TFDS shards; returns the record digests and the heads' names."""
     digests: list[str] = []
@@ -84,6 +87,7 @@ def _write(
             heads.add(encoded["head"])
             streams = {name: io.BytesIO(encoded[name]) for name in records.PICTURES}
             yield int(encoded["subject"]), encoded | streams
+            bar.update()
 
     shards = {
         split: [functools.partial(shard, size) for size in _shard_sizes(counts[split])]
@@ -136,13 +140,12 @@ def build(
     work = _work_folder(out)
     draw = functools.partial(_draw, make=make, seed=seed, quality=quality)
     total = sum(counts.values())
-    examples = parallel.ordered_map(draw, range(total), workers)
     try:
         with (
-            contextlib.closing(examples),
-            tqdm.tqdm(examples, total=total, unit="head", desc="Drawing", smoothing=0.05) as bar,
+            contextlib.closing(parallel.ordered_map(draw, range(total), workers)) as examples,
+            tqdm.tqdm(total=total, unit="head", desc="Drawing", smoothing=0.05) as bar,
         ):
-            digests, heads = _write(work, counts, iter(bar))
+            digests, heads = _write(work, counts, examples, bar)
         if heads != {head["name"]}:
             raise ValueError(f"records are of the head {sorted(heads)}, expected {head['name']!r}")
         (written,) = (work / "tfds").glob("*/*")

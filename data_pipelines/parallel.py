@@ -10,7 +10,7 @@ import concurrent.futures
 import contextlib
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 ONE_THREAD = {
@@ -38,7 +38,7 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 
 def ordered_map(
     function: Callable[[Any], Any], items: Iterable[Any], workers: int, ahead: int = 32
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yields `function(item)` in the order of `items`, worked out by `workers` processes.
 
     At most `ahead` items a worker are in flight, so a slow reader bounds the memory. With 0 workers

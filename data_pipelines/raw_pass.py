@@ -8,6 +8,7 @@ and a rerun goes on where a killed one stopped.
     DIR/features/raw/SPLIT/part-00000.npz    arrays as `raw_part` returns them, 40 kB a pair
 """
 
+import dataclasses
 import functools
 import json
 import os
@@ -23,7 +24,6 @@ from data_pipelines import data_card, parallel, records
 from data_pipelines.input import KINDS
 
 PART = 100  # pairs a part
-RAW = ("embedding", "middle", "points", "presence")
 COPIED = ("shape", "expression", "jaw", "neck", "eyes", "global_rotation", "subject", "occluder")
 # Gives a module or an object with detect_batch, raw_features, RawFeatures, fit_projection and
 # project, as `ofer_jax.faces` has them; it travels to the workers by its name.
@@ -91,8 +91,8 @@ def raw_part(pairs: Sequence[Mapping[str, Any]], faces: Any) -> Arrays:
     """Raw features, coefficients and rejections of a few records.
 
     Returns:
-      `{clean,occluded}_{embedding,middle,points,presence}` and the coefficients, one row a kept
-      pair (absent when none is), and `rejected`: a JSON text a rejected pair.
+      `clean_X` and `occluded_X` for each X of the raw features, and the coefficients, one row a
+      kept pair (absent when none is), and `rejected`: a JSON text a rejected pair.
     """
     pictures = [pair[name] for pair in pairs for name in ("image", "occluded")]
     found = faces.detect_batch(pictures)
@@ -109,8 +109,15 @@ def raw_part(pairs: Sequence[Mapping[str, Any]], faces: Any) -> Arrays:
         for offset, kind in enumerate(KINDS):
             chosen = [2 * row + offset for row in kept]
             raw = faces.raw_features([pictures[i] for i in chosen], [found[i][0] for i in chosen])
-            arrays |= {f"{kind}_{name}": np.asarray(getattr(raw, name)) for name in RAW}
+            arrays |= {
+                f"{kind}_{name}": np.asarray(getattr(raw, name)) for name in raw_names(faces)
+            }
     return arrays
+
+
+def raw_names(faces: Any) -> list[str]:
+    """The names of the raw features: the fields of the dataclass `RawFeatures`."""
+    return [field.name for field in dataclasses.fields(faces.RawFeatures)]
 
 
 def _fault(faces: Sequence[Any], landmarks: np.ndarray) -> str:
@@ -128,7 +135,7 @@ def _rejection(pair: Mapping[str, Any], faults: Sequence[str]) -> dict[str, Any]
     return line | dict(zip(KINDS, faults, strict=True))
 
 
-def save(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+def save(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
     """Writes an .npz that appears whole or not at all."""
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("wb") as file:

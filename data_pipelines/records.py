@@ -9,7 +9,7 @@ import functools
 import io
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,7 @@ def _to_text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def open_split(directory: str | os.PathLike, split: str) -> Sequence[dict[str, Any]]:
+def open_split(directory: str | os.PathLike, split: str) -> "Records":
     """The decoded records of a split in order of subject number, read at random.
 
     Raises:
@@ -112,13 +112,17 @@ def open_split(directory: str | os.PathLike, split: str) -> Sequence[dict[str, A
     return Records(directory, split)
 
 
-class Records(Sequence):
+class Records:
     """A split as a sequence of decoded records; cheap to open in each worker."""
 
     def __init__(self, directory: str | os.PathLike, split: str):
         builder = tfds.builder_from_directory(pathlib.Path(directory))
         skip = {name: tfds.decode.SkipDecoding() for name in PICTURES}
-        self._source = builder.as_data_source(split, decoders=skip)
+        open_source: Any = builder.as_data_source  # its decorator hides its type
+        self._source = open_source(split, decoders=skip)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(self.__getitem__, range(len(self)))
 
     def __len__(self) -> int:
         return len(self._source)

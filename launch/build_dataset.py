@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 
 from data_pipelines import feature_pass, openhead_tfds
 from data_pipelines.synthetic import example
@@ -32,7 +32,7 @@ FEATURE_WORKERS = flags.DEFINE_integer(
 )
 PROJECTION = flags.DEFINE_string("projection", None, "projection.npz (default: the embedded one)")
 FIT = flags.DEFINE_string("fit_projection", None, "fit the projection first and write it here")
-FIT_PAIRS = flags.DEFINE_integer("fit_pairs", 8000, "train pairs to fit it on", 2)
+FIT_PAIRS = flags.DEFINE_integer("fit_pairs", 4000, "train pairs to fit it on", 2)
 KEEP_RAW = flags.DEFINE_boolean("keep_raw", False, "keep the raw features (40 kB a pair)")
 
 
@@ -52,23 +52,23 @@ def build() -> None:
     )
     print(f"{OUT.value}: {card['counts']}, {card['bytes'] / 1e6:.1f} MB")
     print(f"content hash {card['content_hash']}")
-    if FEATURES.value == "none":
-        return
-    workers = FEATURE_WORKERS.value
-    metas = feature_pass.run(
-        OUT.value,
-        projection=FIT.value or PROJECTION.value,
-        fit=FIT_PAIRS.value if FIT.value else 0,
-        workers=WORKERS.value if workers is None else workers,
-        keep_raw=KEEP_RAW.value,
-    )
-    print(feature_pass.summary(metas))
+    if FEATURES.value == "open":
+        workers = FEATURE_WORKERS.value
+        metas = feature_pass.run(
+            OUT.value,
+            projection=FIT.value or PROJECTION.value,
+            fit=FIT_PAIRS.value if FIT.value else 0,
+            workers=WORKERS.value if workers is None else workers,
+            keep_raw=KEEP_RAW.value,
+        )
+        print(feature_pass.summary(metas))
 
 
 def main(argv: Sequence[str]) -> None:
     """A ValueError is one line and exit status 2."""
     if argv[1:]:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    logging.set_verbosity(logging.WARNING)  # TFDS tells of every file
     try:
         build()
     except ValueError as error:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 from PIL import Image
 
 from data_pipelines import data_card, openhead_tfds, records
@@ -35,8 +35,9 @@ def histogram(name: str, values: np.ndarray, unit: str) -> str:
 def pair(record: dict) -> np.ndarray:
     """The clean picture with landmarks beside the occluded one with the mask's outline."""
     clean, occluded, mask = (record[name].copy() for name in records.PICTURES)
-    x, y = np.clip(np.rint(record["landmarks"]).astype(int), 0, records.SIZE - 1).T
-    clean[y, x] = (0, 255, 0)
+    for step in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        x, y = np.clip(np.rint(record["landmarks"] + step).astype(int), 0, records.SIZE - 1).T
+        clean[y, x] = (0, 255, 0)
     inner = mask[1:-1, 1:-1] & mask[2:, 1:-1] & mask[:-2, 1:-1] & mask[1:-1, 2:] & mask[1:-1, :-2]
     mask[1:-1, 1:-1] &= ~inner
     occluded[mask] = (255, 0, 0)
@@ -51,11 +52,9 @@ def inspect() -> None:
     source = records.open_split(DATA.value, SPLIT.value)
     rows = np.unique(np.linspace(0, len(source) - 1, COUNT.value).astype(int))
     found = [source[int(row)] for row in rows]
-    angle = 180 / np.pi * np.array([record["global_rotation"] for record in found])
-    lines = {"pitch": (angle[:, 0], "deg"), "yaw": (angle[:, 1], "deg")}
-    lines["roll"] = (angle[:, 2], "deg")
-    lines["jaw"] = (180 / np.pi * np.array([record["jaw"][0] for record in found]), "deg")
-    lines["scale"] = (np.array([record["camera"][0] for record in found]), "px/m")
+    pitch, yaw, roll = 180 / np.pi * np.array([record["global_rotation"] for record in found]).T
+    lines = {"pitch": (pitch, "deg"), "yaw": (yaw, "deg"), "roll": (roll, "deg")}
+    lines["jaw"] = (np.array([180 / np.pi * record["jaw"][0] for record in found]), "deg")
     lines["occluded"] = (np.array([100 * record["mask"].mean() for record in found]), "% of pixels")
     print("\n".join(histogram(name, *value) for name, value in lines.items()))
     print(dict(collections.Counter(record["occluder"] for record in found).most_common()))
@@ -69,6 +68,7 @@ def main(argv: Sequence[str]) -> None:
     """A ValueError is one line and exit status 2."""
     if argv[1:]:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    logging.set_verbosity(logging.WARNING)  # TFDS tells of every file
     try:
         inspect()
     except (ValueError, OSError) as error:
