@@ -126,7 +126,8 @@ def build(
       head: name and sha256 of the head, for the card; records of another head are an error.
       counts: subjects of each split (`split_counts`).
       seed: seed of the whole set.
-      workers: processes that draw; 0 draws in this one. The content does not depend on it.
+      workers: processes that draw; the content does not depend on their number. 0 draws in this
+        one, which may round differently where its libraries use several threads.
       quality: of the JPEG pictures.
       overwrite: replace another data set in `out`.
 

@@ -23,9 +23,13 @@ ONE_THREAD = {
 
 @contextlib.contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
-    """Sets environment variables for the block (a spawned process inherits them at its start)."""
+    """Sets environment variables for the block (a spawned process inherits them at its start).
+
+    XLA_FLAGS are added to those that stand there.
+    """
     before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+    flags = " ".join(filter(None, [before.get("XLA_FLAGS"), values.get("XLA_FLAGS")]))
+    os.environ.update(values | ({"XLA_FLAGS": flags} if flags else {}))
     try:
         yield
     finally:

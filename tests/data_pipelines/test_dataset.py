@@ -185,3 +185,12 @@ assert "tensorflow" not in sys.modules
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert json.loads((tmp_path / "set" / "data_card.json").read_text())["seed"] == 3
+
+
+def test_workers_inherit_one_thread_and_the_environment_comes_back(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--mine")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with parallel.environment(parallel.ONE_THREAD):
+        assert os.environ["XLA_FLAGS"] == "--mine --xla_cpu_multi_thread_eigen=false"
+        assert os.environ["OMP_NUM_THREADS"] == "1"
+    assert os.environ["XLA_FLAGS"] == "--mine" and "OMP_NUM_THREADS" not in os.environ
