@@ -1,0 +1,80 @@
+"""Hide part of a face: choose a thing, draw it at the landmarks, keep how much it hides sensible.
+
+Works on a synthetic picture (float, before the camera) and on a photograph (uint8) alike. The mask
+is true exactly where the pictures differ as uint8: the thing, its soft edge, its contact shadow,
+and tinted glass, even if one sees through it.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
+from PIL import Image, ImageDraw
+
+from data_pipelines.synthetic import things
+from data_pipelines.synthetic.canvas import Canvas
+
+KINDS = {
+    "glasses": (0.10, things.glasses),
+    "sunglasses": (0.10, things.sunglasses),
+    "mask": (0.13, things.mask),
+    "scarf": (0.07, things.scarf),
+    "hand": (0.10, things.hand),
+    "cup": (0.05, things.cup),
+    "phone": (0.05, things.phone),
+    "hair": (0.15, things.hair),
+    "block": (0.15, things.block),
+    "border": (0.10, things.border),
+}
+_LEAST, _MOST, _TRIES = 0.08, 0.60, 3
+
+
+def apply(
+    rng: np.random.Generator,
+    image: Shaped[np.ndarray, "H W 3"],
+    landmarks: Float[np.ndarray, "68 2"],
+    kind: str | None = None,
+) -> tuple[Shaped[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"], str]:
+    """(the picture with something before the face, where it differs, the thing's name).
+
+    image: uint8, or float 0..1; the answer has the same type. landmarks: the 68 points in pixels.
+    kind: one of KINDS, or None to draw one. Drawn anew, up to 3 times, until it hides between
+    8 % and 60 % of the face.
+    """
+    if kind is not None and kind not in KINDS:
+        raise ValueError(f"no occluder {kind!r}; there are {sorted(KINDS)}")
+    marks = np.asarray(landmarks, float)
+    if marks.shape != (68, 2) or not np.isfinite(marks).all():
+        raise ValueError(f"landmarks must be 68 finite points, not shape {list(marks.shape)}")
+    if kind is None:
+        shares = np.array([share for share, _ in KINDS.values()])
+        kind = str(rng.choice(list(KINDS), p=shares / shares.sum()))
+    area = face_area(marks, image.shape[:2])
+    before = _as_uint8(image)
+    for _ in range(_TRIES):
+        canvas = Canvas(image)
+        KINDS[kind][1](rng, canvas, things.face_of(rng, canvas, marks))
+        out = np.clip(canvas.image, 0, 1)
+        hidden = (_as_uint8(out) != before).any(-1)
+        if _LEAST <= share(hidden, area) <= _MOST:
+            break
+    return (_as_uint8(out) if image.dtype == np.uint8 else out), hidden, kind
+
+
+def _as_uint8(image: np.ndarray) -> np.ndarray:
+    return image if image.dtype == np.uint8 else np.uint8(np.clip(image * 255 + 0.5, 0, 255))
+
+
+def face_area(
+    landmarks: Float[np.ndarray, "68 2"], size: tuple[int, int]
+) -> Bool[np.ndarray, "H W"]:
+    """The face in the picture: the contour, and the forehead up to a third above the brows."""
+    marks = np.asarray(landmarks, float)
+    up = 0.3 * (marks[27] - marks[8])
+    outline = np.concatenate([marks[:17], (marks[26:16:-1] + up)])
+    picture = Image.new("1", (size[1], size[0]))
+    ImageDraw.Draw(picture).polygon([tuple(point) for point in outline], fill=1)
+    return np.asarray(picture)
+
+
+def share(mask: Bool[np.ndarray, "H W"], area: Bool[np.ndarray, "H W"]) -> float:
+    """The part of the face's area that the mask hides, 0..1."""
+    return float((mask & area).sum() / max(area.sum(), 1))

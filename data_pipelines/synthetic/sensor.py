@@ -1,0 +1,81 @@
+"""What a camera does to light: white balance, gamma, blur, noise, JPEG. Same numbers, same effect.
+
+The clean and the occluded picture pass through one `Sensor`, so that away from the occluder they
+are equal up to JPEG.
+"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from data_pipelines.synthetic.noise import box_blur, nearest
+
+
+@dataclass(frozen=True)
+class Sensor:
+    gain: np.ndarray  # per channel
+    contrast: float
+    saturation: float
+    grey: bool
+    blur: float  # 0..1, share of a 3 x 3 mean
+    shrink: float  # resolution kept, 1 = all
+    noise: float
+    place: np.ndarray  # where in the noise tile
+    quality: int
+
+
+def draw(rng: np.random.Generator) -> Sensor:
+    """Mostly good cameras, some poor ones."""
+    poor = rng.uniform() < 0.25
+    return Sensor(
+        gain=np.exp(rng.normal(0, 0.04, 3)).astype(np.float32),
+        contrast=float(np.exp(rng.normal(0, 0.12))),
+        saturation=float(np.clip(rng.normal(1.0, 0.18), 0.3, 1.5)),
+        grey=rng.uniform() < 0.04,
+        blur=rng.uniform(0, 1) if rng.uniform() < 0.5 else 0.0,
+        shrink=rng.uniform(0.4, 0.9) if poor else 1.0,
+        noise=rng.uniform(0.006, 0.03) if poor else rng.uniform(0.0, 0.010),
+        place=rng.uniform(0, 256, 6),
+        quality=int(rng.integers(45, 75) if poor else rng.integers(75, 97)),
+    )
+
+
+def develop(srgb: np.ndarray, sensor: Sensor) -> UInt8[np.ndarray, "H W 3"]:
+    """sRGB float 0..1 (before the camera) to the camera's uint8, without JPEG."""
+    out = np.asarray(srgb, np.float32)
+    if sensor.shrink < 1:
+        out = _soften(out, sensor.shrink)
+    if sensor.blur:
+        out = out + sensor.blur * (box_blur(out, 1, passes=1) - out)
+    out = out * sensor.gain
+    out = 0.5 + (out - 0.5) * sensor.contrast
+    grey = out @ np.array([0.3, 0.59, 0.11], np.float32)
+    out = grey[..., None] + (out - grey[..., None]) * (0 if sensor.grey else sensor.saturation)
+    if sensor.noise:
+        out = out + sensor.noise * _grain(out.shape, sensor)
+    return np.uint8(np.clip(out * 255 + 0.5, 0, 255))
+
+
+def _grain(shape: tuple, sensor: Sensor) -> np.ndarray:
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    layers = [nearest("fine", y + sensor.place[k], x + sensor.place[k + 3]) for k in range(3)]
+    common = layers[0]
+    return np.stack([0.7 * common + 0.5 * layer for layer in layers], -1)
+
+
+def _soften(image: np.ndarray, keep: float) -> np.ndarray:
+    height, width = image.shape[:2]
+    small = (max(8, round(width * keep)), max(8, round(height * keep)))
+    picture = Image.fromarray(np.uint8(np.clip(image * 255 + 0.5, 0, 255)))
+    picture = picture.resize(small, Image.Resampling.BILINEAR)
+    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), np.float32) / 255
+
+
+def jpeg(image: UInt8[np.ndarray, "H W 3"], quality: int) -> UInt8[np.ndarray, "H W 3"]:
+    """The picture as it comes back from a JPEG file."""
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "JPEG", quality=quality)
+    return np.asarray(Image.open(io.BytesIO(data.getvalue())).convert("RGB")).copy()
