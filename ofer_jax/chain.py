@@ -80,17 +80,18 @@ def _pose(head: flame.FlameModel, surface: Any, out: Any, inputs: Any) -> dict[s
     roots = _roots(head, first, out["expressions"])
     points = _seen_points(head, surface, out["expression_vertices"])
     pixels = jnp.concatenate([inputs["points"], inputs["keypoints"]], axis=1)
+    use_mesh = inputs["use_mesh"] & ("mesh_weight" in surface)
     weights = jnp.where(
-        inputs["use_mesh"][:, None],
-        jnp.concatenate([surface["mesh_weight"], jnp.zeros(6)])[None],
+        use_mesh[:, None],
+        jnp.concatenate([surface.get("mesh_weight", jnp.zeros(468)), jnp.zeros(6)])[None],
         jnp.concatenate([jnp.zeros(468), jnp.array(camera.KEYPOINT_WEIGHTS)])[None],
     )
-    prior = jnp.where(inputs["use_mesh"], 0.0, _KEYPOINT_PRIOR)
+    prior = jnp.where(use_mesh, 0.0, _KEYPOINT_PRIOR)
     per_expression = jax.vmap(camera.fit, (0, None, None, 0, None))
     fits = jax.vmap(per_expression)(points, pixels, weights, roots, prior)
     values = jnp.concatenate([out["expressions"], out["jaws"]], axis=-1)
     typical = jnp.sum((values - jnp.mean(values, axis=1, keepdims=True)) ** 2, axis=-1)
-    chosen = jnp.argmin(jnp.where(inputs["use_mesh"][:, None], fits.error, typical), axis=1)
+    chosen = jnp.argmin(jnp.where(use_mesh[:, None], fits.error, typical), axis=1)
 
     def pick(value: Array) -> Array:
         return jax.vmap(lambda v, i: v[i])(value, chosen)
@@ -126,7 +127,8 @@ def _seen_points(
 ) -> Float[Array, "B M 474 3"]:
     """FaceMesh's 468 points and the detector's six, on the heads."""
     flat = vertices.reshape(-1, *vertices.shape[2:])
-    index, bary = surface["mesh_faces_idx"], surface["mesh_bary_coords"]
+    index = surface.get("mesh_faces_idx", jnp.zeros(468, jnp.int32))
+    bary = surface.get("mesh_bary_coords", jnp.zeros((468, 3)))
     index = jnp.broadcast_to(index[None], (len(flat), *index.shape))
     bary = jnp.broadcast_to(bary[None], (len(flat), *bary.shape))
     mesh = flame.surface_points(head.faces, flat, index, bary)

@@ -1,7 +1,7 @@
 """The console command `ofer`.
 
     ofer reconstruct PHOTO... [--out DIR] [--shapes 100] [--expressions 15] [--format ply,obj,glb]
-                     [--seed 0] [--all-faces] [--bundle DIR] [--head NPZ]
+                     [--seed 0] [--all-faces] [--bundle DIR] [--head NPZ --surface NPZ]
 
 Exit status: 0 if every photograph was reconstructed; 2 if the command, the bundle or any photograph
 was at fault (one line each on stderr, the other photographs still run); 130 if interrupted.
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--bundle", type=Path, metavar="DIR", help="another bundle than the default")
     one.add_argument("--head", type=Path, metavar="NPZ", help="another head than the open head")
+    one.add_argument("--surface", type=Path, metavar="NPZ", help="of that head: its face regions")
     return parser
 
 
@@ -95,7 +96,7 @@ def _reconstruct(args: argparse.Namespace, command: str) -> int:
     from ofer_jax.reconstruct import load
 
     taken: set[Path] = set()
-    reconstructor = load(args.bundle, args.head)
+    reconstructor = load(args.bundle, args.head, args.surface)
     reconstructor.program(args.shapes, args.expressions)
     faults, done = len(errors), 0
     with tqdm(total=len(files), unit="photo", disable=len(files) == 1) as bar:
@@ -106,7 +107,7 @@ def _reconstruct(args: argparse.Namespace, command: str) -> int:
                 faults, done = faults + fault, done + (not fault)
             bar.update(len(part))
     if faults:
-        _complain(f"{done} faces reconstructed; {faults} at fault")
+        _complain(f"{done} reconstructed, {faults} at fault")
     return 2 if faults else 0
 
 

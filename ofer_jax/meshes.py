@@ -30,19 +30,26 @@ _COLORS = {
 }
 
 
-def colors(surface: Mapping[str, np.ndarray], triangles: Int[np.ndarray, "F 3"]) -> UInt8:
+def colors(
+    surface: Mapping[str, np.ndarray], triangles: Int[np.ndarray, "F 3"], count: int
+) -> UInt8[np.ndarray, "V 3"]:
     """A quiet colour [V, 3] for each vertex: the mean of its triangles' materials.
 
     Args:
-        surface: with `material` [F] and `material_names`, as `openhead.surface()`.
+        surface: with `material` [F] and `material_names`, as `openhead.surface()`; without them
+            all is skin.
         triangles: of the head.
+        count: V, of the head's vertices.
     """
+    if "material" not in surface:
+        return np.tile(np.uint8(SKIN), (count, 1))
     names = [str(name).replace(" ", "_") for name in surface["material_names"]]
     palette = np.array([_COLORS.get(name, SKIN) for name in names], np.float64)
     of_triangle = palette[surface["material"]]
-    count = np.maximum(np.bincount(triangles.ravel()), 1)
-    total = [np.bincount(triangles.ravel(), np.repeat(of_triangle[:, c], 3)) for c in range(3)]
-    return np.rint(np.stack(total, 1) / count[:, None]).astype(np.uint8)
+    flat = triangles.ravel()
+    number = np.maximum(np.bincount(flat, minlength=count), 1)
+    total = [np.bincount(flat, np.repeat(of_triangle[:, c], 3), count) for c in range(3)]
+    return np.rint(np.stack(total, 1) / number[:, None]).astype(np.uint8)
 
 
 def write(

@@ -17,6 +17,7 @@ numbers never mix with its neighbours': it gets the same result in any company.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,12 +85,21 @@ class Reconstruction:
 class Reconstructor:
     """A head and a bundle, ready for photographs. Make it with `load`."""
 
-    def __init__(self, head: flame.FlameModel, bundle: bundles.Bundle) -> None:
-        """Takes a head and a bundle trained on it; raises ValueError if they do not fit."""
+    def __init__(
+        self,
+        head: flame.FlameModel,
+        bundle: bundles.Bundle,
+        surface: Mapping[str, np.ndarray],
+    ) -> None:
+        """Takes a head, a bundle trained on it and what is known of its surface.
+
+        Raises:
+            ValueError: they do not fit each other.
+        """
         bundles.check_head(bundle, head)
         self.head = head
         self.bundle = bundle
-        self.surface = openhead.surface()
+        self.surface = surface
         self._check_features()
         # One at a time is as fast on a CPU, whose cores the K candidates keep busy.
         self.chunk = 1 if jax.default_backend() == "cpu" else 8
@@ -194,7 +204,7 @@ class Reconstructor:
         config = self.bundle.config["tasks"]["idrank"]
         rank = idrank.constants(config, self.head, self.surface["region_front"])
         keys = ("mesh_faces_idx", "mesh_bary_coords", "mesh_weight", "region_face")
-        surface = {key: self.surface[key] for key in keys}
+        surface = {key: self.surface[key] for key in keys if key in self.surface}
         surface = {
             k: v.astype(np.float32 if v.dtype.kind == "f" else np.int32) for k, v in surface.items()
         }
@@ -227,19 +237,49 @@ class Reconstructor:
         )
 
 
-def load(bundle: str | Path | None = None, head: str | Path | None = None) -> Reconstructor:
+def load(
+    bundle: str | Path | None = None,
+    head: str | Path | None = None,
+    surface: str | Path | None = None,
+) -> Reconstructor:
     """Reads a head and a bundle.
 
     Args:
         bundle: folder of an inference bundle; left out, the embedded default.
         head: `.npz` for `flame.load`; left out, the embedded open head.
+        surface: `.npz` for another head than the embedded one: vertex numbers `region_face` and
+            `region_front`, and if known FaceMesh's points on it (`mesh_faces_idx`,
+            `mesh_bary_coords`, `mesh_weight`) and the triangles' `material`, `material_names`.
 
     Raises:
         ValueError: one line, for a missing or damaged file, or a bundle of another head.
     """
     path = Path(bundle) if bundle is not None else openhead.bundle_path()
     model = flame.load(openhead.head_path() if head is None else head)
-    return Reconstructor(model, bundles.load(path, model))
+    made = bundles.load(path, model)
+    return Reconstructor(model, made, _surface(model, head, surface))
+
+
+def _surface(
+    model: flame.FlameModel, head: str | Path | None, path: str | Path | None
+) -> Mapping[str, np.ndarray]:
+    if path is None:
+        own = head is None or model.sha256 == flame.load(openhead.head_path()).sha256
+        if not own:
+            raise ValueError(
+                f"head {model.name!r}: its surface is not known here; give an .npz with its "
+                "region_face and region_front (--surface)"
+            )
+        return openhead.surface()
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            surface = {key: stored[key] for key in stored.files}
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+        raise ValueError(f"surface {path}: cannot be read ({error})") from None
+    missing = {"region_face", "region_front"} - set(surface)
+    if missing:
+        raise ValueError(f"surface {path}: lacks {', '.join(sorted(missing))}")
+    return surface
 
 
 def take(photograph: PhotoLike) -> photos.Photo:

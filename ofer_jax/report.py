@@ -153,7 +153,7 @@ def _write_meshes(
     result: Reconstruction, folder: Path, surface: Mapping[str, np.ndarray], formats: Sequence[str]
 ) -> None:
     folder.mkdir()
-    colors = meshes.colors(surface, result.triangles)
+    colors = meshes.colors(surface, result.triangles, len(result.posed_vertices))
     named = [(f"identity-{i + 1}", v) for i, v in enumerate(result.vertices[:IDENTITIES])]
     named += [(f"expression-{i + 1:02d}", v) for i, v in enumerate(result.expression_vertices)]
     for name, vertices in named:

@@ -137,7 +137,7 @@ def _overlay(result: Reconstruction, surface: Mapping[str, np.ndarray], side: in
     zoom = side / extent
     placed = (scale * zoom, (tx - left + 0.5) * zoom - 0.5, (ty - top + 0.5) * zoom - 0.5)
     kept = _within(result.triangles, _face_vertices(surface, len(result.posed_vertices)))
-    colors = meshes.colors(surface, result.triangles) / 255.0
+    colors = _colors(result, surface)
     drawn, coverage = render.shade(
         result.posed_vertices, kept, placed, (side, side), colors=colors, supersample=_SCALE_SAMPLES
     )
@@ -188,7 +188,7 @@ def _identities(
     width = _columns(IDENTITIES)
     size = (width, round(width * 1.16))
     views = [_view(v, 0.4) for v in result.vertices[:count]]
-    colors = meshes.colors(surface, result.triangles) / 255.0
+    colors = _colors(result, surface)
     camera = _frame(views[0], size)
     return [_head(v, result.triangles, camera, size, colors) for v in views]
 
@@ -199,7 +199,7 @@ def _expressions(
     width = _columns(EXPRESSIONS)
     size = (width, round(width * 1.2))
     views = [_view(result.expression_vertices[i], 0.0) for i in chosen]
-    colors = meshes.colors(surface, result.triangles) / 255.0
+    colors = _colors(result, surface)
     camera = _frame(_view(result.vertices[0], 0.0), size)
     return [_head(v, result.triangles, camera, size, colors) for v in views]
 
@@ -249,6 +249,10 @@ def _frame(view: Float[np.ndarray, "V 3"], size: Size) -> tuple[float, float, fl
     middle = (low + high) / 2
     x, y = (size[0] - 1) / 2, (size[1] - 1) / 2
     return float(scale), float(x - scale * middle[0]), float(y + scale * middle[1])
+
+
+def _colors(result: Reconstruction, surface: Mapping[str, np.ndarray]) -> np.ndarray:
+    return meshes.colors(surface, result.triangles, len(result.posed_vertices)) / 255.0
 
 
 def _face_vertices(surface: Mapping[str, np.ndarray], count: int) -> np.ndarray:

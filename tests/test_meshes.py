@@ -36,6 +36,6 @@ def test_other_formats_and_bad_numbers_are_refused(tmp_path):
 
 def test_colors_follow_the_materials():
     surface = {"material": np.uint8([0, 0, 0, 1]), "material_names": np.array(["skin", "lips"])}
-    colors = meshes.colors(surface, TRIANGLES)
+    colors = meshes.colors(surface, TRIANGLES, 5)
     np.testing.assert_array_equal(colors[0], meshes.SKIN)
     assert (colors[1] < meshes.SKIN).all()
