@@ -9,40 +9,30 @@ import numpy as np
 import pytest
 
 from ofer_jax import evaluate, flame, metrics, quality
+from ofer_jax.bundle import Bundle
 from ofer_jax.flame import FlameModel
+from tests import toy
 
-VERTICES, SHAPE, EXPRESSION, FEATURES = 60, 8, 6, 5
-REGION = np.arange(10, 50, dtype=np.int32)
+SHAPE, EXPRESSION = toy.SHAPE, toy.EXPRESSION
+REGION = np.arange(10, 36)
+REGIONS = {"region_face": REGION, "region_front": toy.REGION}
 
 
 @pytest.fixture(scope="module")
 def head() -> FlameModel:
-    """A head of 60 vertices whose bases move them by millimetres."""
+    """The toy head with skinning that tells its vertices apart."""
     rng = np.random.default_rng(3)
+    head = toy.head()
 
-    def array(*size: int, scale: float = 1.0) -> jax.Array:
-        return jnp.asarray(scale * rng.normal(size=size), jnp.float32)
-
-    def shares(*size: int) -> jax.Array:
-        x = rng.uniform(size=size)
+    def shares(rows: int, columns: int) -> jax.Array:
+        x = rng.uniform(size=(rows, columns))
         return jnp.asarray(x / x.sum(-1, keepdims=True), jnp.float32)
 
-    return FlameModel(
-        v_template=array(VERTICES, 3) * jnp.array([[0.06, 0.08, 0.03]]),
-        shapedirs=array(VERTICES, 3, SHAPE, scale=0.002),
-        exprdirs=array(VERTICES, 3, EXPRESSION, scale=0.002),
-        posedirs=array(VERTICES, 3, 36, scale=0.001),
-        J_regressor=shares(5, VERTICES),
-        lbs_weights=shares(VERTICES, 5),
-        faces=jnp.zeros((1, 3), jnp.int32),
-        lmk_faces_idx=jnp.zeros(51, jnp.int32),
-        lmk_bary_coords=jnp.zeros((51, 3)),
-        full_lmk_faces_idx=jnp.zeros(68, jnp.int32),
-        full_lmk_bary_coords=jnp.zeros((68, 3)),
-        dynamic_lmk_faces_idx=jnp.zeros((79, 17), jnp.int32),
-        dynamic_lmk_bary_coords=jnp.zeros((79, 17, 3)),
-        name="made-up",
-        sha256="a" * 64,
+    return dataclasses.replace(
+        head,
+        J_regressor=shares(5, head.num_vertices),
+        lbs_weights=shares(head.num_vertices, 5),
+        posedirs=jnp.asarray(0.001 * rng.normal(size=head.posedirs.shape), jnp.float32),
     )
 
 
@@ -200,3 +190,64 @@ def test_table_names_the_head_and_every_row(report: dict) -> None:
         "calibration",
     ):
         assert sum(f"| {name} " in row for row in rows) == 1, name
+
+
+# ---------------------------------------------------------------- a whole run
+
+
+@pytest.fixture(scope="module")
+def split() -> dict[str, np.ndarray]:
+    """Five made-up heads, clean and occluded."""
+    arrays = {k: v[:5] for k, v in toy.arrays().items() if k in evaluate.TRUTH}
+    rng = np.random.default_rng(0)
+    pictures = (f"features_{side}" for side in evaluate.SIDES)
+    return arrays | {name: rng.normal(size=(5, toy.FEATURES)) for name in pictures}
+
+
+@pytest.fixture(scope="module")
+def bundle(head: FlameModel) -> Bundle:
+    return toy.random_bundle(jax.random.key(0), head, toy.FEATURES, REGION, toy.REGION)
+
+
+def run(bundle: Bundle, head: FlameModel, split: dict, batch: int = 3) -> dict:
+    return evaluate.evaluate(bundle, head, REGIONS, split, samples=6, expressions=3, batch=batch)
+
+
+def test_figures_depend_on_the_picture_alone(bundle: Bundle, head: FlameModel, split: dict) -> None:
+    """Neither on the batch nor, but for the features, on clean or occluded."""
+    one = run(bundle, head, split, batch=3)
+    other = run(bundle, head, split | {"features_occluded": split["features_clean"]}, batch=4)
+    assert one["clean"].keys() >= {*quality.IDENTITY, "spread", "miss", "expression/closest"}
+    for name, value in one["clean"].items():
+        assert value.shape == (5,)
+        np.testing.assert_allclose(value, other["clean"][name], rtol=2e-3, err_msg=name)
+        np.testing.assert_array_equal(other["clean"][name], other["occluded"][name], err_msg=name)
+        if "mean face" not in name and "neutral" not in name:
+            assert (value != one["occluded"][name]).any(), name
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"jaw": np.zeros((4, 3))}, "equally long"),
+        ({name: np.zeros((0, 1)) for name in evaluate.TRUTH}, "equally long"),
+    ],
+)
+def test_evaluate_refuses_damaged_splits(
+    bundle: Bundle, head: FlameModel, split: dict, change: dict, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        run(bundle, head, split | change)
+    with pytest.raises(ValueError, match="lacks jaw"):
+        run(bundle, head, {name: value for name, value in split.items() if name != "jaw"})
+
+
+def test_evaluate_refuses_another_head(bundle: Bundle, head: FlameModel, split: dict) -> None:
+    other = dataclasses.replace(head, sha256="f" * 64)
+    with pytest.raises(ValueError, match="trained on head 'toy'"):
+        run(bundle, other, split)
+
+
+def test_evaluate_refuses_one_sample(bundle: Bundle, head: FlameModel, split: dict) -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        evaluate.evaluate(bundle, head, REGIONS, split, samples=1)
