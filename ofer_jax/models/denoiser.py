@@ -1,0 +1,208 @@
+"""OFER's denoiser: a U-Net of linear layers over one vector of coefficients.
+
+Residual blocks are modulated by the step and the picture's context; attention turns the vector
+into a few tokens and back. With c = concat(time embedding, context):
+
+    scale, shift = split(Linear(SiLU(c)))
+    h = SiLU(Norm(Linear(x)) (1 + scale) + shift);  h = SiLU(Norm(Linear(h)));  out = h + x
+
+SiLU works on each entry, so the linear layer is a sum of a part of the step and one of the
+context. All blocks' parts are one matrix product each. In sampling the context's part is computed
+once for each picture, not for each sample and step: see `sampling_fn`.
+
+Selvaraju et al., "OFER: Occluded Face Expression Reconstruction", CVPR 2025.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from ofer_jax.arrays import Array, Float, Int
+from ofer_jax.models import layers
+
+
+class ResBlock(nn.Module):
+    """A residual block of `width` channels, modulated by scale and shift [B, 2 width]."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B A"], modulation: Array) -> Float[Array, "B W"]:
+        scale, shift = jnp.split(modulation, 2, axis=-1)
+        h = layers.GroupNorm(name="norm_0")(layers.dense(self.width, name="linear_0")(x))
+        h = nn.silu(h * (1 + scale) + shift)
+        h = nn.silu(layers.GroupNorm(name="norm_1")(layers.dense(self.width, name="linear_1")(h)))
+        return h + (x if x.shape == h.shape else layers.dense(self.width, name="skip")(x))
+
+
+class Attention(nn.Module):
+    """x + attention among `tokens` projections of the normalised vector.
+
+    The published order is attention, a linear layer for each token, then a weighted sum over the
+    tokens. All after the softmax is linear, so the sum comes first here: the same numbers for a
+    sixteenth of the work.
+    """
+
+    tokens: int
+    heads: int
+    head_dim: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B W"]) -> Float[Array, "B W"]:
+        width, inner = x.shape[-1], self.heads * self.head_dim
+        g = self.param("g", nn.initializers.ones, (width,))
+        norm = jnp.sqrt(jnp.maximum(jnp.sum(x * x, axis=-1, keepdims=True), 1e-24))
+        n = x / norm * layers.rowwise(g, x) * math.sqrt(width)
+        qkv = layers.dense(self.tokens * 3 * inner, use_bias=False, name="qkv")(n)
+        qkv = qkv.reshape(-1, self.tokens, 3, self.heads, self.head_dim)
+        q, k, v = (qkv[:, :, i].swapaxes(1, 2) for i in range(3))  # [B, heads, tokens, head_dim]
+        weights = nn.softmax((q * self.head_dim**-0.5) @ k.swapaxes(2, 3), axis=-1)
+        mix = self.param("mix", layers.uniform_init, (self.tokens, 1))
+        mix_bias = self.param("mix_bias", nn.initializers.zeros, (1,))
+        by_key = jnp.sum(weights * mix.reshape(1, 1, -1, 1), axis=2)  # [B, heads, tokens]
+        mixed = jnp.sum(by_key[..., None] * v, axis=2).reshape(-1, inner)
+        kernel = self.param("out", layers.uniform_init, (inner, width))
+        bias = self.param("out_bias", nn.initializers.zeros, (width,))
+        out = mixed @ kernel + layers.rowwise(bias * jnp.sum(mix) + mix_bias, x)
+        return x + out
+
+
+class Denoiser(nn.Module):
+    """Predicts from xt [B, D], the step t [B] and the context [B, C] what `prediction_type` says.
+
+    `widths` are the channels of the stages; `dim` is D, if it is not widths[0]. Without
+    `attention` it is several times faster.
+    """
+
+    widths: Sequence[int] = (300, 50, 10)
+    context_dim: int = 512
+    time_dim: int = 512
+    tokens: int = 16
+    heads: int = 4
+    head_dim: int = 32
+    attention: bool = True
+    dim: int | None = None
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Denoiser:
+        """From these fields' names, or from a published network's configuration."""
+        if "dims" not in config:
+            return layers.build(cls, config)
+        names = {"dims": "widths", "context_dim": "context_dim", "numqkv": "tokens"}
+        if config.get("numattn", 1) != 1 or config.get("flame_dim") != config["dims"][0]:
+            raise ValueError(f"need numattn 1 and flame_dim equal to dims[0]; got {dict(config)}")
+        extra = {k: v for k, v in config.items() if k not in (*names, "flame_dim", "numattn")}
+        return layers.build(cls, {names[k]: config[k] for k in names if k in config} | extra)
+
+    def setup(self) -> None:
+        pairs = list(itertools.pairwise(self.widths))
+        self.init_linear = layers.dense(self.widths[0])
+        self.time_linear = [layers.dense(self.time_dim) for _ in range(2)]
+        self.blocks = [ResBlock(width) for width in self.block_widths]
+        self.down_linear = [layers.dense(w) for pair in pairs for w in pair]
+        self.up_linear = [layers.dense(w) for a, b in reversed(pairs) for w in (b, a)]
+        self.time_modulation = self._modulation(self.time_dim, use_bias=True)
+        self.context_modulation = self._modulation(self.context_dim, use_bias=False)
+        if self.attention:
+            count = 2 * len(pairs) + 2
+            self.attentions = [
+                Attention(self.tokens, self.heads, self.head_dim) for _ in range(count)
+            ]
+        self.out_linear = layers.dense(self.dim or self.widths[0])
+
+    @property
+    def block_widths(self) -> tuple[int, ...]:
+        """The widths of the blocks in running order: two a stage, two between, one at the end."""
+        stages = self.widths[:-1]
+        middle = (self.widths[-1],) * 2
+        down = tuple(w for w in stages for _ in range(2))
+        up = tuple(w for w in reversed(stages) for _ in range(2))
+        return (*down, *middle, *up, self.widths[0])
+
+    def __call__(
+        self, x: Float[Array, "B D"], t: Int[Array, "B"], context: Float[Array, "B C"]
+    ) -> Float[Array, "B D"]:
+        if context.shape[-1] != self.context_dim or x.shape[-1] != (self.dim or self.widths[0]):
+            wanted = f"[B, {self.dim or self.widths[0]}] and context [B, {self.context_dim}]"
+            raise ValueError(f"need x {wanted}; got {x.shape} and {context.shape}")
+        return self.denoise(x, self.modulate_time(t) + self.modulate_context(context))
+
+    def modulate_time(self, t: Int[Array, "B"]) -> Float[Array, "B Z"]:
+        """The step's part of all blocks' scales and shifts."""
+        first, second = self.time_linear
+        embedded = second(layers.gelu(first(sinusoid(t, self.time_dim))))
+        return self.time_modulation(nn.silu(embedded))
+
+    def modulate_context(self, context: Float[Array, "B C"]) -> Float[Array, "B Z"]:
+        """The context's part of all blocks' scales and shifts."""
+        return self.context_modulation(nn.silu(context))
+
+    def denoise(self, x: Float[Array, "B D"], modulation: Float[Array, "B Z"]) -> Array:
+        """The network, given the sum of both parts of the modulation."""
+        ends = list(itertools.accumulate(2 * w for w in self.block_widths))
+        parts = jnp.split(modulation, ends[:-1], axis=-1)
+        blocks = zip(self.blocks, parts, strict=True)
+        attentions = iter(self.attentions) if self.attention else itertools.repeat(lambda h: h)
+
+        def run(h: Array) -> Array:
+            block, part = next(blocks)
+            return block(h, part)
+
+        def attend(h: Array) -> Array:
+            return next(attentions)(h)
+
+        h = skip = self.init_linear(x)
+        stack = []
+        for first, second in _pairs(self.down_linear):
+            stack.append(h := run(h))
+            stack.append(h := attend(run(h)))
+            h = second(nn.silu(first(h)))
+        h = run(attend(run(h)))
+        for first, second in _pairs(self.up_linear):
+            h = second(nn.silu(first(h)))
+            h = run(jnp.concatenate([h, stack.pop()], axis=-1))
+            h = attend(run(jnp.concatenate([h, stack.pop()], axis=-1)))
+        h = attend(run(jnp.concatenate([h, skip], axis=-1)))
+        return self.out_linear(h)
+
+    def _modulation(self, fan_in: int, *, use_bias: bool) -> nn.Dense:
+        """A part of one linear layer over both inputs, so drawn with the fan-in of both."""
+        share = fan_in / (self.time_dim + self.context_dim)
+        init = nn.initializers.variance_scaling(share / 3, "fan_in", "uniform")
+        return nn.Dense(2 * sum(self.block_widths), use_bias=use_bias, kernel_init=init)
+
+
+def sampling_fn(
+    net: Denoiser, variables: Mapping[str, Any], context: Float[Array, "B C"], num_samples: int
+) -> Callable[[Float[Array, "N D"], Int[Array, "N"]], Float[Array, "N D"]]:
+    """`predict(xt [B K, D], t [B K])` for K = num_samples samples of each of B pictures.
+
+    Sample k of picture b is row b K + k. All rows must be at the same step, as in a sampler. The
+    context's part of the network is computed here, once for each picture.
+    """
+    of_context = net.apply(variables, context, method="modulate_context")
+    of_context = jnp.repeat(of_context, num_samples, axis=0)
+
+    def predict(x: Array, t: Array) -> Array:
+        of_time = net.apply(variables, t[:1], method="modulate_time")
+        return net.apply(variables, x, of_context + of_time, method="denoise")
+
+    return predict
+
+
+def sinusoid(t: Int[Array, "B"], dim: int) -> Float[Array, "B dim"]:
+    """Sines, then cosines of t at dim / 2 frequencies from 1 down to 1 / 10000."""
+    half = dim // 2
+    frequencies = jnp.exp(jnp.arange(half) * (-math.log(10_000) / (half - 1)))
+    angles = t.astype(frequencies.dtype)[:, None] * frequencies[None]
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def _pairs(items: Sequence[nn.Dense]) -> list[tuple[nn.Dense, nn.Dense]]:
+    return list(zip(items[::2], items[1::2], strict=True))

@@ -1,0 +1,81 @@
+"""Small networks on a picture's frozen features: a condition for the diffusion, or an answer.
+
+`FeatureEncoder` and `Regressor` serve the open head. `MicaRegressor` is the published baseline of
+Zielonka et al., "Towards metrical reconstruction of human faces", ECCV 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+
+from ofer_jax.arrays import Array, Float
+from ofer_jax.models import layers
+
+
+class FeatureEncoder(nn.Module):
+    """Features [B, F] to a context [B, out_dim], normalised to mean 0 and variance 1 by row."""
+
+    out_dim: int = 512
+    hidden: Sequence[int] = (512,)
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> FeatureEncoder:
+        """From these fields' names."""
+        return layers.build(cls, config)
+
+    @nn.compact
+    def __call__(
+        self, features: Float[Array, "B F"], deterministic: bool = True
+    ) -> Float[Array, "B C"]:
+        """Training (`deterministic=False`) needs `rngs={'dropout': key}`."""
+        mlp = layers.Mlp(self.out_dim, self.hidden, self.dropout, self.input_dropout, name="mlp")
+        return layers.GroupNorm(name="norm")(mlp(features, deterministic))
+
+
+class Regressor(nn.Module):
+    """Features [B, F] to one answer [B, out_dim]: the deterministic baseline."""
+
+    out_dim: int = 300
+    hidden: Sequence[int] = (512,)
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Regressor:
+        """From these fields' names."""
+        return layers.build(cls, config)
+
+    @nn.compact
+    def __call__(
+        self, features: Float[Array, "B F"], deterministic: bool = True
+    ) -> Float[Array, "B D"]:
+        """Training (`deterministic=False`) needs `rngs={'dropout': key}`."""
+        mlp = layers.Mlp(self.out_dim, self.hidden, self.dropout, self.input_dropout, name="mlp")
+        return mlp(features, deterministic)
+
+
+class MicaRegressor(nn.Module):
+    """ArcFace embedding [B, 512], L2-normalised, to shape coefficients [B, out_dim]."""
+
+    hidden: int = 300
+    depth: int = 4
+    out_dim: int = 300
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> MicaRegressor:
+        """From these fields' names, or from the published network's configuration."""
+        names = {"layers": "depth", "out": "out_dim"}
+        settings = {names.get(k, k): v for k, v in config.items() if k != "embedding"}
+        return layers.build(cls, settings)
+
+    @nn.compact
+    def __call__(self, embedding: Float[Array, "B 512"]) -> Float[Array, "B S"]:
+        x = embedding
+        for i in range(self.depth):
+            x = nn.leaky_relu(layers.dense(self.hidden, name=f"linear_{i}")(x), 0.2)
+        return layers.dense(self.out_dim, name="out")(x)

@@ -1,0 +1,86 @@
+"""Layers that the networks share, and the way they are built from a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ofer_jax.arrays import Array, Float
+
+M = TypeVar("M", bound=nn.Module)
+
+uniform_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # PyTorch's default
+
+
+def dense(features: int, *, use_bias: bool = True, name: str | None = None) -> nn.Dense:
+    """A linear layer with PyTorch's initial scale, as the published networks have."""
+    return nn.Dense(features, use_bias=use_bias, kernel_init=uniform_init, name=name)
+
+
+class GroupNorm(nn.Module):
+    """Normalises the last axis in `groups` equal parts, then scales and shifts each channel.
+
+    Unlike Linen's, it never mixes other axes: the candidates of a picture stay apart. With one
+    group it is the usual LayerNorm.
+    """
+
+    groups: int = 1
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*B C"]) -> Float[Array, "*B C"]:
+        channels = x.shape[-1]
+        if channels % self.groups:
+            raise ValueError(f"{channels} channels do not split into {self.groups} groups")
+        scale = self.param("scale", nn.initializers.ones, (channels,))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        parts = x.reshape(*x.shape[:-1], self.groups, -1)
+        centred = parts - jnp.mean(parts, axis=-1, keepdims=True)
+        variance = jnp.mean(centred * centred, axis=-1, keepdims=True)
+        out = (centred * jax.lax.rsqrt(variance + self.epsilon)).reshape(x.shape)
+        return out * rowwise(scale, x) + rowwise(bias, x)
+
+
+class Mlp(nn.Module):
+    """Linear, LayerNorm, GELU and dropout for each hidden width, then a linear layer.
+
+    Layers of equal width are residual. `deterministic=False` needs an rng named 'dropout'.
+    """
+
+    out_dim: int
+    hidden: Sequence[int] = (512, 512)
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*B F"], deterministic: bool = True) -> Float[Array, "*B O"]:
+        x = nn.Dropout(self.input_dropout)(x, deterministic=deterministic)
+        for i, width in enumerate(self.hidden):
+            h = dense(width, name=f"hidden_{i}")(x)
+            h = gelu(GroupNorm(name=f"norm_{i}")(h))
+            h = nn.Dropout(self.dropout)(h, deterministic=deterministic)
+            x = x + h if i and x.shape == h.shape else h
+        return dense(self.out_dim, name="out")(x)
+
+
+def gelu(x: Array) -> Array:
+    """The exact form (erf), not JAX's default."""
+    return jax.nn.gelu(x, approximate=False)
+
+
+def rowwise(vector: Float[Array, "C"], like: Float[Array, "*B C"]) -> Float[Array, "*1 C"]:
+    """A vector over the last axis with the rank of `like`."""
+    return vector.reshape((1,) * (like.ndim - 1) + (-1,))
+
+
+def build(module: type[M], config: Mapping[str, Any]) -> M:
+    """A module from keywords; lists become tuples. Raises ValueError naming unknown keywords."""
+    settings = dict(config.items())
+    known = set(module.__dataclass_fields__) - {"parent", "name"}
+    if unknown := sorted(set(settings) - known):
+        raise ValueError(f"{module.__name__} has no setting {unknown}; it knows {sorted(known)}")
+    return module(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})

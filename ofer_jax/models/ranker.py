@@ -1,0 +1,71 @@
+"""OFER's ranker: scores K candidate shapes of one picture, given what the picture says.
+
+The input of candidate k is concat(mean over the candidates, candidate k - mean), so the scores
+move with the candidates when these are permuted, for any K. A layer with context c:
+
+    h = GroupNorm_8(SELU(Linear(x))) * sigmoid(Linear(c)) + Linear_no_bias(c)
+
+the last one without norm and activation. The first linear layer is split in two, so that the mean's
+part is computed once for each picture.
+
+Selvaraju et al., "OFER: Occluded Face Expression Reconstruction", CVPR 2025.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from ofer_jax.arrays import Array, Bool, Float
+from ofer_jax.models import layers
+
+
+class Ranker(nn.Module):
+    """Scores [B, K] (higher is better) of candidates [B, K, ...], say vertices in millimetres.
+
+    The candidates' trailing axes are flattened: the first variables decide how many values a
+    candidate has.
+    """
+
+    hidden: Sequence[int] = (4096, 1024, 256, 64)
+    groups: int = 8
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Ranker:
+        """From these fields' names, or from the published network's configuration."""
+        sizes = ("shape_dim", "context_dim")  # these follow from the inputs
+        return layers.build(cls, {k: v for k, v in config.items() if k not in sizes})
+
+    @nn.compact
+    def __call__(
+        self,
+        candidates: Float[Array, "B K *N"],
+        context: Float[Array, "B C"],
+        where: Bool[Array, "B K"] | None = None,
+    ) -> Float[Array, "B K"]:
+        """Candidates that are False in `where` leave the mean; their own score means nothing."""
+        x = candidates.reshape(*candidates.shape[:2], -1)
+        mean = _mean(x, where)
+        for i, width in enumerate((*self.hidden, 1)):
+            if i == 0:
+                from_mean = layers.dense(width, name="mean_0")(mean)
+                h = layers.dense(width, use_bias=False, name="linear_0")(x - mean) + from_mean
+            else:
+                h = layers.dense(width, name=f"linear_{i}")(x)
+            if i < len(self.hidden):
+                h = layers.GroupNorm(self.groups, name=f"norm_{i}")(nn.selu(h))
+            scale = nn.sigmoid(layers.dense(width, name=f"scale_{i}")(context))
+            shift = layers.dense(width, use_bias=False, name=f"shift_{i}")(context)
+            x = h * scale[:, None] + shift[:, None]
+        return x[..., 0]
+
+
+def _mean(x: Float[Array, "B K N"], where: Bool[Array, "B K"] | None) -> Float[Array, "B 1 N"]:
+    if where is None:
+        return jnp.mean(x, axis=1, keepdims=True)
+    weight = where.astype(x.dtype)[..., None]
+    count = jnp.maximum(jnp.sum(weight, axis=1, keepdims=True), 1)
+    return jnp.sum(jnp.where(where[..., None], x, 0), axis=1, keepdims=True) / count
