@@ -36,7 +36,7 @@ def detect_batch(images: list[np.ndarray]) -> list[list[Face]]:
     found = detector.find(pictures, [detector.whole(*p.size) for p in pictures])
     faces = _faces(pictures, found)
     return [
-        _nearest_first(own or _look_closer(picture), picture)
+        nearest_first(own or _look_closer(picture), picture.size)
         for own, picture in zip(faces, pictures, strict=True)
     ]
 
@@ -120,6 +120,7 @@ def _closer_views(width: int, height: int) -> list[list[np.ndarray]]:
     return [[plain, wide], tiles[0], tiles[1], tiles[2], turned]
 
 
-def _nearest_first(faces: list[Face], picture: Image.Image) -> list[Face]:
-    centre = (np.array(picture.size) - 1) / 2
+def nearest_first(faces: list[Face], size: tuple[int, int]) -> list[Face]:
+    """Faces of a picture of `size` (width, height), the one nearest to its centre first."""
+    centre = (np.array(size) - 1) / 2
     return sorted(faces, key=lambda f: float(np.linalg.norm((f.box[:2] + f.box[2:]) / 2 - centre)))

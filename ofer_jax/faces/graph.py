@@ -3,13 +3,15 @@
 BlazeFace and FaceMesh (Bazarevsky et al. 2019, arXiv 1907.05047; Kartynnik et al. 2019, arXiv
 1907.06724) are chains of convolutions, depthwise convolutions, PReLU or ReLU, pooling and sums.
 Their TFLite files were turned into an operator list by `data_pipelines.openhead.weights`; this
-module walks it. Layout NHWC, kernels [H, W, I, O], depthwise kernels [H, W, C]; TFLite's SAME is XLA's.
+module walks it. Layout NHWC, kernels [H, W, I, O], depthwise kernels [H, W, C]; TFLite's SAME is
+XLA's.
 
 Weights are an argument of the jitted function, the operator list (hashable text) is static.
 """
 
 import json
-from functools import partial
+from collections.abc import Iterator, Sequence
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -47,27 +49,31 @@ def _conv(node: dict[str, Any], x: Array, kernel: Array, bias: Array) -> Array:
 
 
 def _depthwise(node: dict[str, Any], x: Array, kernel: Array, bias: Array) -> Array:
-    """Sum over the taps of shifted pictures: several times faster on a CPU than a grouped conv."""
-    stride, (rows, columns, _) = node["stride"], kernel.shape
-    height, width = (-(-n // stride) for n in x.shape[1:3])
-    pads = lax.padtype_to_pads(x.shape[1:3], (rows, columns), (stride,) * 2, node["padding"])
-    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-    if node["padding"] == "VALID":
-        height, width = (
-            (n - k) // stride + 1 for n, k in zip(x.shape[1:3], (rows, columns), strict=True)
-        )
+    """Sum over shifted pictures: five times faster on a CPU than XLA's grouped convolution."""
+    taps = _taps(x, kernel.shape[:2], node["stride"], node["padding"], 0.0)
     y = bias[None, None, None]
-    for i in range(rows):
-        for j in range(columns):
-            tap = padded[:, i : i + (height - 1) * stride + 1 : stride]
-            tap = tap[:, :, j : j + (width - 1) * stride + 1 : stride]
-            y = y + tap * kernel[i, j][None, None, None]
+    for tap, weight in zip(taps, kernel.reshape(-1, kernel.shape[-1]), strict=True):
+        y = y + tap * weight[None, None, None]
     return y
 
 
 def _max_pool(node: dict[str, Any], x: Array) -> Array:
-    window, strides = (1, *node["size"], 1), (1, node["stride"], node["stride"], 1)
-    return lax.reduce_window(x, -jnp.inf, lax.max, window, strides, node["padding"])
+    return reduce(jnp.maximum, _taps(x, node["size"], node["stride"], node["padding"], -jnp.inf))
+
+
+def _taps(
+    x: Array, window: Sequence[int], stride: int, padding: str, fill: float
+) -> Iterator[Array]:
+    """For each place in a sliding window, the values it meets: arrays of the output's size.
+
+    (XLA's own `reduce_window` once gave wrong maxima here, fused after a grouped convolution.)
+    """
+    pads = lax.padtype_to_pads(x.shape[1:3], window, (stride, stride), padding)
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
+    spans = [n - k + 1 for n, k in zip(x.shape[1:3], window, strict=True)]
+    for i in range(window[0]):
+        for j in range(window[1]):
+            yield x[:, i : i + spans[0] : stride, j : j + spans[1] : stride]
 
 
 def _prelu(node: dict[str, Any], x: Array, slope: Array) -> Array:
