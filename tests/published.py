@@ -28,9 +28,13 @@ def value(key: str, shape: list[int]) -> np.ndarray:
 
 def state_dict(name: str) -> dict[str, np.ndarray]:
     """A network's state dict, with what a checkpoint lacks."""
+    return {key: value(key, shape) for key, shape in shapes(name).items()}
+
+
+def shapes(name: str) -> dict[str, list[int]]:
+    """The shapes of a network's state dict."""
     entry = _networks()[name]
-    shapes = entry["state_dict"] | entry.get("not_in_checkpoint", {})
-    return {key: value(key, shape) for key, shape in shapes.items()}
+    return entry["state_dict"] | entry.get("not_in_checkpoint", {})
 
 
 def config(name: str) -> dict:

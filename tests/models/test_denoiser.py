@@ -8,7 +8,7 @@ from ofer_jax.models import Denoiser, sampling_fn
 from ofer_jax.models.denoiser import sinusoid
 from tests import published
 
-SMALL = {"widths": (24, 12, 6), "context_dim": 10, "time_dim": 16, "tokens": 3, "heads": 2}
+SMALL = {"widths": (24, 8), "context_dim": 10, "time_dim": 16, "tokens": 3, "heads": 2}
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +19,17 @@ def inputs():
 
 
 def make(inputs, **changes):
+    """The jitted network and made-up variables: compiling a real initialisation takes longer."""
     net = Denoiser.from_config({**SMALL, **changes})
-    return net, net.init(jax.random.key(1), *inputs)
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(net.init, jax.random.key(1), *inputs)
+    made = jax.tree.map(lambda s: rng.normal(0, 0.2, s.shape).astype(np.float32), shapes)
+    return jax.jit(net.apply), made
+
+
+@pytest.fixture(scope="module")
+def small(inputs):
+    return make(inputs)
 
 
 @pytest.mark.parametrize("name", ["denoiser_idgen", "denoiser_expgen"])
@@ -42,59 +51,61 @@ def test_fresh_variables_have_the_published_layout():
     assert jax.tree.map(jnp.shape, fresh) == jax.tree.map(jnp.shape, converted)
 
 
-def test_fresh_networks_have_outputs_of_order_one(inputs):
-    net, variables = make(inputs)
-    assert 0.01 < net.apply(variables, *inputs).std() < 3
+def test_fresh_networks_have_outputs_of_order_one(inputs, small):
+    net = Denoiser.from_config(SMALL)
+    variables = jax.jit(net.init)(jax.random.key(1), *inputs)
+    assert 0.01 < small[0](variables, *inputs).std() < 3
 
 
 def test_without_attention_it_is_smaller_and_works(inputs):
-    net, variables = make(inputs, attention=False)
-    assert net.apply(variables, *inputs).shape == (4, 24)
+    apply, variables = make(inputs, attention=False)
+    assert apply(variables, *inputs).shape == (4, 24)
     assert not any(name.startswith("attention") for name in variables["params"])
 
 
 def test_the_data_may_be_narrower_than_the_network(inputs):
     x, t, context = inputs
-    net, variables = make((x[:, :5], t, context), dim=5)
-    assert net.apply(variables, x[:, :5], t, context).shape == (4, 5)
+    apply, variables = make((x[:, :5], t, context), dim=5)
+    assert apply(variables, x[:, :5], t, context).shape == (4, 5)
 
 
-def test_rows_do_not_mix(inputs):
-    net, variables = make(inputs)
-    whole = net.apply(variables, *inputs)
-    part = net.apply(variables, *(a[2:3] for a in inputs))
+def test_rows_do_not_mix(inputs, small):
+    apply, variables = small
+    whole = apply(variables, *inputs)
+    part = apply(variables, *(a[2:3] for a in inputs))
     np.testing.assert_allclose(whole[2:3], part, atol=1e-6)
 
 
 @pytest.mark.parametrize("changed", [0, 1, 2])
-def test_every_input_matters(inputs, changed):
-    net, variables = make(inputs)
+def test_every_input_matters(inputs, small, changed):
+    apply, variables = small
     other = [a + 1 if i == changed else a for i, a in enumerate(inputs)]
-    assert np.abs(net.apply(variables, *other) - net.apply(variables, *inputs)).max() > 1e-4
+    assert np.abs(apply(variables, *other) - apply(variables, *inputs)).max() > 1e-4
 
 
-def test_every_parameter_has_a_gradient(inputs):
-    net, variables = make(inputs)
-    gradient = jax.grad(lambda v: jnp.sum(net.apply(v, *inputs) ** 2))(variables)
+def test_every_parameter_has_a_gradient(inputs, small):
+    apply, variables = small
+    gradient = jax.grad(lambda v: jnp.sum(apply(v, *inputs) ** 2))(variables)
     for path, value in jax.tree_util.tree_leaves_with_path(gradient):
         assert np.isfinite(value).all() and np.abs(value).max() > 0, path
 
 
-def test_a_zero_vector_has_a_finite_gradient(inputs):
+def test_a_zero_vector_has_a_finite_gradient(inputs, small):
     """The attention divides by the vector's length."""
+    apply, variables = small
     _, t, context = inputs
-    net, variables = make(inputs)
     zeros = jax.tree.map(jnp.zeros_like, variables)
-    gradient = jax.grad(lambda x: jnp.sum(net.apply(zeros, x, t, context)))(jnp.zeros((4, 24)))
+    gradient = jax.grad(lambda x: jnp.sum(apply(zeros, x, t, context)))(jnp.zeros((4, 24)))
     assert np.isfinite(gradient).all()
 
 
-def test_sampling_fn_gives_the_same_numbers_with_the_context_computed_once(inputs):
-    net, variables = make(inputs)
-    _, _, context = inputs
+def test_sampling_fn_gives_the_same_numbers_with_the_context_computed_once(inputs, small):
+    apply, variables = small
+    net, context = Denoiser.from_config(SMALL), inputs[2]
     x, t = jax.random.normal(jax.random.key(5), (12, 24)), jnp.full((12,), 321)
-    plain = net.apply(variables, x, t, jnp.repeat(context, 3, axis=0))
-    np.testing.assert_allclose(sampling_fn(net, variables, context, 3)(x, t), plain, atol=1e-6)
+    plain = apply(variables, x, t, jnp.repeat(context, 3, axis=0))
+    shared = jax.jit(lambda v, c, x, t: sampling_fn(net, v, c, 3)(x, t))(variables, context, x, t)
+    np.testing.assert_allclose(shared, plain, atol=1e-6)
 
 
 def test_the_sinusoid_starts_with_sines_of_falling_frequency():
@@ -115,7 +126,7 @@ def test_a_senseless_configuration_is_refused(config, message):
         Denoiser.from_config(config)
 
 
-def test_a_context_of_another_size_is_named(inputs):
-    net, variables = make(inputs)
+def test_a_context_of_another_size_is_named(inputs, small):
+    apply, variables = small
     with pytest.raises(ValueError, match=r"context \[B, 10\]; got \(4, 24\) and \(4, 7\)"):
-        net.apply(variables, inputs[0], inputs[1], inputs[2][:, :7])
+        apply(variables, inputs[0], inputs[1], inputs[2][:, :7])

@@ -14,7 +14,8 @@ def small():
     candidates = jax.random.normal(keys[0], (2, 6, 20, 3))
     context = jax.random.normal(keys[1], (2, 9))
     net = Ranker(hidden=(32, 16))
-    return net, net.init(jax.random.key(1), candidates, context), candidates, context
+    variables = jax.jit(net.init)(jax.random.key(1), candidates, context)
+    return jax.jit(net.apply), variables, candidates, context
 
 
 def test_agrees_with_the_golden_values():
@@ -27,37 +28,37 @@ def test_agrees_with_the_golden_values():
 
 
 def test_scores_move_with_the_candidates(small):
-    net, variables, candidates, context = small
+    apply, variables, candidates, context = small
     order = jnp.array([3, 0, 5, 1, 4, 2])
-    scores = net.apply(variables, candidates, context)
-    permuted = net.apply(variables, candidates[:, order], context)
+    scores = apply(variables, candidates, context)
+    permuted = apply(variables, candidates[:, order], context)
     np.testing.assert_allclose(permuted, scores[:, order], atol=1e-5)
     assert np.abs(np.diff(scores)).max() > 1e-4
 
 
 @pytest.mark.parametrize("count", [1, 2, 50])
 def test_works_for_any_number_of_candidates(small, count):
-    net, variables, candidates, context = small
+    apply, variables, candidates, context = small
     some = jnp.tile(candidates[:, :1], (1, count, 1, 1))
-    scores = net.apply(variables, some, context)
+    scores = apply(variables, some, context)
     assert scores.shape == (2, count)
     np.testing.assert_allclose(scores, jnp.tile(scores[:, :1], (1, count)), atol=1e-5)
 
 
 def test_masked_candidates_do_not_change_the_others(small):
-    net, variables, candidates, context = small
+    apply, variables, candidates, context = small
     where = jnp.broadcast_to(jnp.arange(6)[None] < 4, (2, 6))
     spoilt = candidates.at[:, 4:].set(jnp.nan)
-    scores = net.apply(variables, spoilt, context, where)[:, :4]
-    np.testing.assert_allclose(scores, net.apply(variables, candidates[:, :4], context), atol=1e-5)
+    scores = apply(variables, spoilt, context, where)[:, :4]
+    np.testing.assert_allclose(scores, apply(variables, candidates[:, :4], context), atol=1e-5)
 
 
 def test_pictures_do_not_mix_and_each_has_its_say(small):
-    net, variables, candidates, context = small
-    scores = net.apply(variables, candidates, context)
-    first = net.apply(variables, candidates[:1], context[:1])
+    apply, variables, candidates, context = small
+    scores = apply(variables, candidates, context)
+    first = apply(variables, candidates[:1], context[:1])
     np.testing.assert_allclose(scores[:1], first, atol=1e-5)
-    assert np.abs(net.apply(variables, candidates, context + 1) - scores).max() > 1e-4
+    assert np.abs(apply(variables, candidates, context + 1) - scores).max() > 1e-4
 
 
 def test_widths_must_split_into_the_groups(small):

@@ -1,0 +1,89 @@
+"""FaRL's face encoder: the image tower of CLIP, a vision transformer.
+
+Patches and a class token, LayerNorm, blocks x + attention(LN x), x + mlp(LN x), LayerNorm of the
+class token, projection. CLIP's GELU is x sigmoid(1.702 x).
+
+Radford et al., "CLIP", ICML 2021; Zheng et al., "General facial representation learning in a
+visual-linguistic manner" (FaRL), CVPR 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from ofer_jax.arrays import Array, Float, UInt8
+from ofer_jax.models import layers
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class Block(nn.Module):
+    """A transformer block over tokens [B, N, width]."""
+
+    heads: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B N W"]) -> Float[Array, "B N W"]:
+        width = x.shape[-1]
+        x = x + self._attention(layers.GroupNorm(name="ln_1")(x))
+        h = layers.dense(4 * width, name="mlp_in")(layers.GroupNorm(name="ln_2")(x))
+        return x + layers.dense(width, name="mlp_out")(h * nn.sigmoid(1.702 * h))
+
+    def _attention(self, x: Float[Array, "B N W"]) -> Float[Array, "B N W"]:
+        batch, count, width = x.shape
+        head_dim = width // self.heads
+        qkv = layers.dense(3 * width, name="qkv")(x).reshape(batch, count, 3, self.heads, head_dim)
+        q, k, v = (qkv[:, :, i].swapaxes(1, 2) for i in range(3))  # [B, heads, N, head_dim]
+        weights = nn.softmax((q * head_dim**-0.5) @ k.swapaxes(2, 3), axis=-1)
+        mixed = (weights @ v).swapaxes(1, 2).reshape(batch, count, width)
+        return layers.dense(width, name="out")(mixed)
+
+
+class FaRL(nn.Module):
+    """Pictures [B, 224, 224, 3], normalised RGB, to embeddings [B, out_dim], not normalised."""
+
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    patch: int = 16
+    out_dim: int = 512
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> FaRL:
+        """From these fields' names, or from the published network's configuration."""
+        names = {"layers": "depth", "out": "out_dim"}
+        return layers.build(cls, {names.get(k, k): v for k, v in config.items()})
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B 224 224 3"]) -> Float[Array, "B 512"]:
+        patches = _patches(x, self.patch)
+        tokens = layers.dense(self.width, use_bias=False, name="patches")(patches)
+        normal = nn.initializers.normal(self.width**-0.5)
+        first = self.param("class_embedding", normal, (self.width,))
+        first = jnp.broadcast_to(first[None, None], (x.shape[0], 1, self.width))
+        h = jnp.concatenate([first, tokens], axis=1)
+        h = h + self.param("positional_embedding", normal, h.shape[1:])[None]
+        h = layers.GroupNorm(name="ln_pre")(h)
+        for i in range(self.depth):
+            h = Block(self.heads, name=f"block_{i}")(h)
+        h = layers.GroupNorm(name="ln_post")(h[:, 0])
+        return layers.dense(self.out_dim, use_bias=False, name="proj")(h)
+
+
+def farl_input(images: UInt8[Array, "B 224 224 3"]) -> Float[Array, "B 224 224 3"]:
+    """RGB bytes, already of the network's size, as it wants them."""
+    mean, std = (jnp.asarray(v).reshape(1, 1, 1, 3) for v in (MEAN, STD))
+    return (images.astype(jnp.float32) / 255.0 - mean) / std
+
+
+def _patches(x: Float[Array, "B H W C"], size: int) -> Float[Array, "B N P"]:
+    batch, height, width, channels = x.shape
+    if height % size or width % size:
+        raise ValueError(f"a picture of {height} x {width} does not split into patches of {size}")
+    grid = x.reshape(batch, height // size, size, width // size, size, channels)
+    return grid.swapaxes(2, 3).reshape(batch, -1, size * size * channels)
