@@ -9,6 +9,7 @@ FaceMesh's points, the expression units). About a minute; the same input gives t
 
 import argparse
 import io
+import itertools
 import zipfile
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def _people(
         whole = identity.draw(rng, base, macro, local)
         whole -= whole[skull].mean(0)
         people.append(whole[:size])
-        joints.append([whole[a:b].mean(0) for a, b in zip(ends[:-1], ends[1:], strict=True)])
+        joints.append([whole[a:b].mean(0) for a, b in itertools.pairwise(ends)])
     return np.stack(people), np.array(joints)
 
 

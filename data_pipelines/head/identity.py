@@ -117,7 +117,7 @@ def components(heads: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean [V, 3] and the `count` leading unit-variance modes [V, 3, count], in metres."""
     mean = heads.mean(0)
     flat = (heads - mean).reshape(len(heads), -1)
-    values, vectors = np.linalg.eigh(flat @ flat.T / len(heads))
+    _, vectors = np.linalg.eigh(flat @ flat.T / len(heads))
     vectors = vectors[:, ::-1][:, :count]
     modes = flat.T @ vectors / np.sqrt(len(heads))  # column norm = standard deviation
     signs = np.sign(modes[np.abs(modes).argmax(0), np.arange(count)])
