@@ -18,6 +18,7 @@ from ofer_jax import openhead
 from ofer_jax.faces import align
 from ofer_jax.faces.embedding import EMBEDDING, MIDDLE, SIZE, embed
 from ofer_jax.faces.finder import CONFIRMED
+from ofer_jax.faces.mesh import POINTS
 from ofer_jax.faces.types import Face
 
 MIDDLE_COMPONENTS = 300
@@ -55,7 +56,7 @@ def raw_features(images: Sequence[np.ndarray], faces: Sequence[Face]) -> RawFeat
     return RawFeatures(
         embedding=embedding.astype(np.float32),
         middle=middle.reshape(-1, int(np.prod(MIDDLE))).astype(np.float16),
-        points=np.array([p.ravel() for p, _ in laid], np.float32).reshape(len(faces), -1),
+        points=np.array([p.ravel() for p, _ in laid], np.float32).reshape(len(faces), 3 * POINTS),
         pose=np.array([pose for _, pose in laid], np.float32).reshape(len(faces), POSE),
         presence=np.array([face.presence for face in faces], np.float32),
     )
