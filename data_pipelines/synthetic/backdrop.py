@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from data_pipelines.synthetic.noise import nearest, sample, smoothstep
+from data_pipelines.synthetic.noise import grid, nearest, sample, smoothstep
 from data_pipelines.synthetic.scene import Tones, linear
 
 
@@ -11,8 +11,8 @@ def background(rng: np.random.Generator, side: int) -> np.ndarray:
     """[side, side, 3]: a gradient, a wall with a pattern, or blurred shapes as of a room."""
     y, x = np.mgrid[:48, :48].astype(np.float32) / 47
     base, other = rng.uniform(0.08, 0.9, (2, 3))
-    if rng.uniform() < 0.6:  # most walls are nearly grey
-        base, other = (0.75 * c.mean() + 0.25 * c for c in (base, other))
+    if rng.uniform() < 0.75:  # most walls are nearly grey
+        base, other = (0.8 * c.mean() + 0.2 * c for c in (base, other))
     turn = rng.uniform(0, 2 * np.pi)
     ramp = np.clip(0.5 + (x - 0.5) * np.cos(turn) + (y - 0.5) * np.sin(turn), 0, 1)[..., None]
     image = base + (other - base) * ramp * rng.uniform(0.1, 1.0)
@@ -32,12 +32,12 @@ def _enlarge(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _texture(rng: np.random.Generator, side: int) -> np.ndarray:
-    y, x = np.mgrid[:side, :side].astype(np.float32)
+    x, y = grid(side, side)
     kind = str(rng.choice(["cloud", "fine", "strands"]))
-    a = rng.uniform(0, np.pi)
-    zoom = rng.uniform(0.3, 1.5)
-    u, v = (x * np.cos(a) + y * np.sin(a)) * zoom, (y * np.cos(a) - x * np.sin(a)) * zoom
-    return nearest(kind, u + rng.uniform(0, 256), v + rng.uniform(0, 256))
+    a, zoom = rng.uniform(0, np.pi), rng.uniform(0.3, 1.5)
+    c, s = float(np.cos(a) * zoom), float(np.sin(a) * zoom)
+    u, v = rng.uniform(0, 256), rng.uniform(0, 256)
+    return nearest(kind, x * c + y * s + u, y * c - x * s + v)
 
 
 def _blob(rng: np.random.Generator, image, x, y) -> np.ndarray:
@@ -49,6 +49,7 @@ def _blob(rng: np.random.Generator, image, x, y) -> np.ndarray:
     else:
         mask = smoothstep(soft, -soft, np.hypot(x - cx, (y - cy) * w / h) - w)
     color = rng.uniform(0, 1, 3)
+    color = color + (color.mean() - color) * rng.uniform(0, 1)
     return image + (color - image) * (mask * rng.uniform(0.3, 1.0))[..., None]
 
 
@@ -59,7 +60,7 @@ def clothes(
 
     neck: pixel of the middle of the neck's lower end; width: of the neck, pixels.
     """
-    y, x = np.mgrid[:side, :side].astype(np.float32)
+    x, y = grid(side, side)
     dx, half = np.abs(x - neck[0]), width * 0.56
     dip = rng.uniform(0.02, 0.30) * width * np.maximum(0, 1 - (dx / half) ** 2)
     slope = rng.uniform(0.25, 0.55)
@@ -67,8 +68,7 @@ def clothes(
     top += np.maximum(0, dx - half * 3) ** 1.5 * 0.02
     mask = smoothstep(-1.0, 1.0, y - top)
     color = rng.uniform(0.03, 0.95, 3)
-    if rng.uniform() < 0.5:
-        color = 0.8 * color.mean() + 0.2 * color
+    color = color + (color.mean() - color) * rng.uniform(0.1, 1)
     folds = nearest("soft", y * 0.5 + rng.uniform(0, 256), x * 1.1 + rng.uniform(0, 256))
     weave = _texture(rng, side) if rng.uniform() < 0.5 else np.zeros_like(folds)
     light = np.exp(0.16 * folds + rng.uniform(0, 0.2) * weave - 0.5 * smoothstep(6, 0, y - top))
@@ -77,7 +77,7 @@ def clothes(
 
 def strands(side: int, tones: Tones, phase: float) -> np.ndarray:
     """[side, side, 3]: hair hanging straight down the picture."""
-    y, x = np.mgrid[:side, :side].astype(np.float32)
+    x, y = grid(side, side)
     bend = nearest("soft", x * 0.35 + phase, y * 0.35)
     fine = nearest("strands", x * 1.3 + 7 * bend + phase, y * 0.35 + phase)
     return tones.hair * np.exp(0.36 * fine + 0.30 * bend)[..., None].astype(np.float32)
@@ -108,8 +108,12 @@ def long_hair(
     sides = []
     for sign, outer in ((-1, wide[0]), (1, wide[1])):
         inner = 0.46 * width * rng.uniform(0.92, 1.05)
-        sides.append(polygon(
-            [(sign * inner * 0.92, -0.42 * width), (sign * inner, 0), (sign * inner * 0.98, 0.5 * height),
-             (sign * inner * 0.95, low), (sign * outer * flare, low), (sign * outer, 0),
-             (sign * 0.58 * width, -0.30 * width)]))  # fmt: skip
+        inside = [(0.92 * inner, -0.42 * width), (inner, 0), (0.98 * inner, 0.5 * height)]
+        outside = [
+            (0.95 * inner, low),
+            (outer * flare, low),
+            (outer, 0),
+            (0.58 * width, -0.3 * width),
+        ]
+        sides.append(polygon([(sign * u, v) for u, v in inside + outside]))
     return behind, np.maximum(*sides)

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from data_pipelines.synthetic.noise import box_blur, nearest
+from data_pipelines.synthetic.noise import box_blur, grid, nearest
 
 _FINER = 2  # shapes are drawn this much larger and averaged down
 
@@ -19,9 +19,7 @@ def smooth(points: np.ndarray, closed: bool = True, steps: int = 8) -> np.ndarra
         p = [padded[k : len(padded) - 3 + k] for k in range(4)]
     t = (np.arange(steps) / steps)[None, :, None]
     a, b, c, d = (q[:, None] for q in p)
-    curve = b + 0.5 * t * (
-        (c - a) + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a))
-    )
+    curve = b + 0.5 * t * ((c - a) + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
     curve = curve.reshape(-1, 2)
     return curve if closed else np.concatenate([curve, points[-1:]])
 
@@ -36,8 +34,7 @@ class Canvas:
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
         """(x, y) of every pixel."""
-        y, x = np.mgrid[: self.height, : self.width].astype(np.float32)
-        return x, y
+        return grid(self.height, self.width)
 
     def cover(self, *polygons: np.ndarray) -> np.ndarray:
         """Coverage 0..1 of filled polygons."""
@@ -115,8 +112,9 @@ class Canvas:
     def texture(self, kind: str, offset: np.ndarray, zoom: float, turn: float) -> np.ndarray:
         """Noise [H, W] over the picture."""
         x, y = self.grid()
-        c, s = np.cos(turn) * zoom, np.sin(turn) * zoom
-        return nearest(kind, x * c + y * s + offset[0], y * c - x * s + offset[1])
+        c, s = float(np.cos(turn) * zoom), float(np.sin(turn) * zoom)
+        u, v = (float(value) for value in offset)  # Python's floats keep float32 arrays float32
+        return nearest(kind, x * c + y * s + u, y * c - x * s + v)
 
 
 def _fine(points: np.ndarray, origin: np.ndarray) -> list[tuple[float, float]]:

@@ -6,13 +6,11 @@ of any thickness, hairlines of any height and irises of any size need no texture
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from data_pipelines.synthetic.noise import smoothstep
-from ofer_jax import flame, openhead
 
 # columns of Fields.values
 REST = slice(0, 3)  # position on the mean head, metres, centred between the eyes
@@ -40,8 +38,7 @@ KINDS = ("skin", "eye", "teeth", "tongue", "inner")
 
 def _kinds(material: np.ndarray, names: list[str]) -> np.ndarray:
     """The project's material names, reduced to what is painted differently."""
-    rules = (("eye_white", 1), ("iris", 1), ("pupil", 1), ("eyeball", 1), ("cornea", 1))
-    rules += (("teeth", 2), ("tooth", 2), ("tongue", 3), ("inner", 4), ("gum", 3))
+    rules = (("eye", 1), ("teeth", 2), ("tongue", 3), ("inner", 4))
     table = np.zeros(len(names), np.int8)
     for index, name in enumerate(names):
         table[index] = next((kind for part, kind in rules if part in name), 0)
@@ -103,7 +100,9 @@ def beard_weight(rest: np.ndarray, marks: np.ndarray) -> np.ndarray:
 def blush_weight(rest: np.ndarray, marks: np.ndarray) -> np.ndarray:
     """Cheeks, tip of the nose, ears."""
     eye, corner = marks[[36, 39, 42, 45]], marks[[48, 54]]
-    cheek = np.array([np.abs(eye[:, 0]).mean() * 1.25, (eye[:, 1].mean() + corner[:, 1].mean()) / 2])
+    cheek = np.array(
+        [np.abs(eye[:, 0]).mean() * 1.25, (eye[:, 1].mean() + corner[:, 1].mean()) / 2]
+    )
     spread = ((np.abs(rest[:, 0]) - cheek[0]) / 0.022) ** 2 + ((rest[:, 1] - cheek[1]) / 0.016) ** 2
     tip = ((rest - marks[30]) ** 2).sum(1) / 0.013**2
     return np.maximum(np.exp(-spread) * (rest[:, 2] > 0), 0.8 * np.exp(-tip))

@@ -1,4 +1,4 @@
-"""A head as data for pictures: the FLAME-layout model, its surface fields, plausible expressions."""
+"""A head as data for pictures: the FLAME-layout model, its surface and the fields on it."""
 
 from dataclasses import dataclass
 from functools import cache

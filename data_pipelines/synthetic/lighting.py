@@ -11,30 +11,31 @@ import numpy as np
 from data_pipelines.synthetic.noise import box_blur
 from data_pipelines.synthetic.scene import Lamp, Light
 
-_WRAP = np.array([0.30, 0.16, 0.12], np.float32)
-_VIEW = np.array([0.0, 0.0, 1.0], np.float32)
+_WRAP = np.array([[0.30], [0.16], [0.12]], np.float32)
 
 
 def diffuse(normals: np.ndarray, lamp: Lamp) -> np.ndarray:
-    """[N, 3] light of one lamp."""
-    cosine = normals @ lamp.towards.astype(np.float32)
-    return np.maximum((cosine[:, None] + _WRAP) / (1 + _WRAP), 0) * lamp.color
+    """[3, N] light of one lamp on normals [3, N]."""
+    cosine = lamp.towards.astype(np.float32) @ normals
+    color = lamp.color.astype(np.float32)[:, None] / (1 + _WRAP)
+    return np.maximum(cosine + _WRAP, 0) * color
 
 
 def ambient(normals: np.ndarray, light: Light) -> np.ndarray:
-    """[N, 3]: half sky, half ground at the horizon; `side` added to the subject's left."""
-    up = (0.5 + 0.5 * normals[:, 1:2]).astype(np.float32)
-    return np.maximum(light.ground + (light.sky - light.ground) * up + light.side * normals[:, :1], 0)
+    """[3, N]: half sky, half ground at the horizon; `side` added to the subject's left."""
+    sky, ground, side = (np.float32(c)[:, None] for c in (light.sky, light.ground, light.side))
+    flat = (sky + ground) / 2 + (sky - ground) / 2 * normals[1] + side * normals[0]
+    return np.maximum(flat, 0)
 
 
 def highlights(normals: np.ndarray, lamp: Lamp) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Blinn-Phong lobes [N] of powers 8, 16 and 64, zero behind the terminator, with a rim."""
     towards = lamp.towards.astype(np.float32)
-    half = towards + _VIEW
-    half /= np.linalg.norm(half) + 1e-6
-    facing = 1 - np.clip(normals[:, 2], 0, 1)
-    fresnel = (0.35 + 0.65 * facing * facing) * (normals @ towards > 0)
-    lobe = np.maximum(normals @ half, 0)
+    half = towards + np.array([0, 0, 1], np.float32)
+    half /= np.linalg.norm(half) + np.float32(1e-6)
+    facing = 1 - np.clip(normals[2], 0, 1)
+    fresnel = (0.35 + 0.65 * facing * facing) * (towards @ normals > 0)
+    lobe = np.maximum(half @ normals, 0)
     for _ in range(3):  # by squaring: pow is ten times slower
         lobe = lobe * lobe
     wide = lobe * lobe

@@ -4,7 +4,7 @@ The tiles are drawn once from fixed seeds; a scene moves and stretches them by i
 a picture costs look-ups only and depends on nothing but its scene.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -62,13 +62,20 @@ def box_blur(image: np.ndarray, radius: int, passes: int = 2) -> np.ndarray:
 
 
 def _box(image: np.ndarray, radius: int, axis: int) -> np.ndarray:
-    width = [(0, 0)] * image.ndim
-    width[axis] = (radius + 1, radius)
-    total = np.cumsum(np.pad(image, width, mode="edge"), axis=axis, dtype=np.float32)
     size, step = image.shape[axis], 2 * radius + 1
-    high = np.take(total, range(step, step + size), axis) if axis else total[step : step + size]
-    low = np.take(total, range(size), axis) if axis else total[:size]
-    return (high - low) / step
+    place = np.clip(np.arange(-radius - 1, size + radius), 0, size - 1)
+    total = np.cumsum(image.take(place, axis), axis=axis)
+    if axis:
+        return (total[:, step:] - total[:, :-step]) * np.float32(1 / step)
+    return (total[step:] - total[:-step]) * np.float32(1 / step)
+
+
+@lru_cache(maxsize=8)
+def grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """(x, y) of every pixel, float32; shared, so not to be written to."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    x.flags.writeable = y.flags.writeable = False
+    return x, y
 
 
 def smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:

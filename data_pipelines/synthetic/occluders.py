@@ -9,17 +9,17 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from PIL import Image, ImageDraw
 
-from data_pipelines.synthetic import things
+from data_pipelines.synthetic import hands, things
 from data_pipelines.synthetic.canvas import Canvas
 
 KINDS = {
     "glasses": (0.10, things.glasses),
     "sunglasses": (0.10, things.sunglasses),
-    "mask": (0.13, things.mask),
+    "mask": (0.12, things.mask),
     "scarf": (0.07, things.scarf),
-    "hand": (0.10, things.hand),
-    "cup": (0.05, things.cup),
-    "phone": (0.05, things.phone),
+    "hand": (0.10, hands.hand),
+    "cup": (0.05, hands.cup),
+    "phone": (0.05, hands.phone),
     "hair": (0.15, things.hair),
     "block": (0.15, things.block),
     "border": (0.10, things.border),

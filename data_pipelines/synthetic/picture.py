@@ -52,6 +52,7 @@ def render(scene: Scene, view: View, fields: Fields) -> Float[np.ndarray, "224 2
     normals = raster.vertex_normals(vertices, fields.faces)
     table = np.concatenate([fields.values, normals], 1)
     seen, values = raster.interpolate(head, fields.faces, table)
+    values = np.ascontiguousarray(values.T)
     color = _shaded(scene, fields, head, seen, values, scale)
     rng = np.random.default_rng(scene.seed)
     out = backdrop.background(rng, side) * np.float32(np.exp(rng.normal(0, 0.2)))
@@ -70,29 +71,33 @@ def _with_hair(scene: Scene, vertices: np.ndarray, fields: Fields) -> np.ndarray
 
 
 def _shaded(scene, fields, head, seen, values, scale) -> np.ndarray:
-    """Linear colour [N, 3] of the covered pixels."""
+    """Linear colour [3, N] of the covered pixels."""
     kind = fields.kind[head.face_index[seen]]
-    normals = values[:, at.COLUMNS :]
-    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)
+    normals = values[at.COLUMNS :]
+    normals = normals / np.sqrt(np.maximum((normals * normals).sum(0), 1e-12))
     color, gloss, hair = paint.albedo(values, kind, scene.tones, scene.hair)
-    light = scene.light
     openness = lighting.occlusion(head.depth, scale)[seen]
-    openness = openness * np.where(kind >= 2, 0.55, 1.0).astype(np.float32)
+    openness *= np.where(kind >= 2, np.float32(0.55), np.float32(1))
+    light = scene.light
     hidden = lighting.cast_shadow(head.depth, scale, light.lamps[0].towards)[seen]
-    received = lighting.ambient(normals, light) * openness[:, None]
-    shine = np.zeros((len(color), 3), np.float32)
+    received = lighting.ambient(normals, light) * openness
+    shine = np.zeros_like(color)
     for index, lamp in enumerate(light.lamps):
-        lit = (1 - light.shadow * hidden)[:, None] if index == 0 else 1.0
-        received += lighting.diffuse(normals, lamp) * lit * (0.4 + 0.6 * openness)[:, None]
+        tint = paint.rgb(lamp.color)
         soft, wide, narrow = lighting.highlights(normals, lamp)
         amount = (0.10 * wide + 0.22 * narrow) * gloss * openness
+        lit = 0.4 + 0.6 * openness
         if index == 0:
-            amount = amount + (1.2 * narrow**8) * (kind == 1)
-            shine += (0.4 * soft * hair)[:, None] * lamp.color * scene.tones.hair
-        shine += amount[:, None] * lamp.color * lit
-    face = (kind == 0) & (values[:, 2] > 0)
-    level = received[face].mean() if face.any() else received.mean()
-    return (color * received + shine) * np.float32(0.92 * light.exposure / max(level, 0.05))
+            lit *= 1 - light.shadow * hidden
+            amount = amount * (1 - light.shadow * hidden) + (1.2 * narrow**8) * (kind == 1)
+            shine += tint * paint.rgb(scene.tones.hair) * (0.4 * soft * hair)
+        received += lighting.diffuse(normals, lamp) * lit
+        shine += tint * amount
+    face = (kind == 0) & (values[2] > 0)
+    level = received[:, face].mean() if face.any() else received.mean()
+    # cameras expose dark skin longer, but not so long that it turns light
+    lift = (0.30 / max(float(scene.tones.skin.mean()), 0.02)) ** 0.22
+    return (color * received + shine) * np.float32(lift * light.exposure / max(level, 0.05))
 
 
 def _surround(rng, scene, out, view, vertices, camera, fields, layer) -> None:
@@ -106,20 +111,28 @@ def _surround(rng, scene, out, view, vertices, camera, fields, layer) -> None:
         behind, curtain = backdrop.long_hair(rng, side, contour, scene.hair.length)
         hanging = backdrop.strands(side, scene.tones, scene.tones.offset[0]) * ambient
         _lay(out, hanging * 0.7, behind)
-    out[seen] = color
+    out[seen] = color.T
     _lashes(out, seen, values, fields, scene)
-    low = np.argsort(vertices[:, 1])[:60]
-    neck = raster.project(vertices[low], camera)[:, :2]
-    width = max(np.ptp(neck[:, 0]), 0.35 * np.linalg.norm(contour[16] - contour[0]))
-    cloth, cover = backdrop.clothes(rng, side, neck.mean(0), width)
+    neck, width = _collar(vertices, camera, fields)
+    cloth, cover = backdrop.clothes(rng, side, neck, width)
     below = np.ones((side, side), np.float32)
-    below[seen] = values[:, 1] < fields.landmarks[8, 1] - 0.012
+    below[seen] = values[1] < fields.landmarks[8, 1] - 0.012
     _lay(out, cloth * ambient * 1.2, cover * below)
     if long:
         beside = np.ones((side, side), np.float32)
-        rest = values[:, at.REST]
-        beside[seen] = np.maximum(values[:, at.EAR], smoothstep(0.03, 0.0, rest[:, 2] + 0.045))
+        beside[seen] = np.maximum(values[at.EAR], smoothstep(0.03, 0.0, values[2] + 0.045))
         _lay(out, hanging, box_blur(curtain * beside, 1, passes=1))
+
+
+def _collar(vertices: np.ndarray, camera, fields: Fields) -> tuple[np.ndarray, float]:
+    """(the pixel in the middle of the neck's foot, the neck's width in pixels)."""
+    below = fields.landmarks[8, 1] - 0.060  # metres under the chin, at rest
+    ring = np.abs(fields.values[:, 1] - below) < 0.012
+    foot = raster.project(vertices[ring if ring.any() else slice(None)], camera)[:, :2]
+    low, high = np.percentile(foot[:, 0], [2, 98])
+    return np.array([(low + high) / 2, np.percentile(foot[:, 1], 75)], np.float32), float(
+        high - low
+    )
 
 
 def _lay(out: np.ndarray, color: np.ndarray, mask: np.ndarray) -> None:
@@ -129,7 +142,7 @@ def _lay(out: np.ndarray, color: np.ndarray, mask: np.ndarray) -> None:
 def _lashes(out: np.ndarray, seen: np.ndarray, values: np.ndarray, fields, scene: Scene) -> None:
     """A dark line and its shade where the upper lid meets the eyeball."""
     eye = np.zeros(seen.shape, np.float32)
-    eye[seen] = np.abs(values[:, at.EYE]).sum(1) > 0.5
+    eye[seen] = np.abs(values[at.EYE]).sum(0) > 0.5
     if not eye.any():
         return
     rows, columns = np.nonzero(eye)

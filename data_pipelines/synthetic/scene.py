@@ -141,13 +141,13 @@ def draw_tones(rng: np.random.Generator) -> Tones:
         skin=linear(skin), lip=linear(lip), hair=linear(hair), brow=linear(brow),
         iris=linear(iris), mottle=rng.uniform(0.015, 0.05),
         freckles=rng.uniform(0.2, 1.0) if rng.uniform() < 0.2 else 0.0,
-        blush=rng.uniform(0.0, 0.35) * (1.2 - tone), gloss=rng.uniform(0.15, 1.0) ** 1.5,
+        blush=rng.uniform(0.0, 0.35) * (1.2 - tone), gloss=rng.uniform(0.3, 1.3),
         pupil=rng.uniform(0.12, 0.24), brow_width=rng.uniform(0.0022, 0.0052),
         brow_density=rng.uniform(0.55, 1.0),
         stubble=rng.uniform(0.1, 0.6) if rng.uniform() < 0.35 else 0.0,
         beard=rng.uniform(0.002, 0.012) if bearded else 0.0, lashes=rng.uniform(0.25, 1.0),
-        moles=rng.uniform([-0.06, -0.10], [0.06, 0.06], (rng.integers(0, 4), 2)),
-        offset=rng.uniform(0, 256, 8),
+        moles=np.float32(rng.uniform([-0.06, -0.10], [0.06, 0.06], (rng.integers(0, 4), 2))),
+        offset=rng.uniform(0, 256, 8).astype(np.float32),
     )  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def _white(rng: np.random.Generator, spread: float) -> np.ndarray:
 def draw_light(rng: np.random.Generator) -> Light:
     """A key lamp, mostly from above and in front; fill, perhaps a rim; sky, ground and sides."""
     azimuth = rng.normal(0, 38)
-    key = Lamp(_towards(azimuth, rng.normal(28, 18)), _white(rng, 0.12) * rng.uniform(0.5, 1.3))
+    key = Lamp(_towards(azimuth, rng.normal(28, 18)), _white(rng, 0.12) * rng.uniform(0.6, 1.4))
     fill_at = _towards(-np.sign(azimuth) * rng.uniform(20, 80), rng.uniform(-10, 40))
     lamps = [key, Lamp(fill_at, _white(rng, 0.15) * rng.uniform(0.05, 0.45))]
     if rng.uniform() < 0.35:
@@ -180,7 +180,7 @@ def draw_light(rng: np.random.Generator) -> Light:
     if rng.uniform() < 0.12:  # a coloured lamp
         hue = rng.dirichlet([0.8] * 3).astype(np.float32) * 3
         lamps.append(Lamp(_towards(rng.uniform(-80, 80), rng.uniform(-20, 40)), hue * 0.3))
-    ambient = rng.uniform(0.10, 0.45)
+    ambient = rng.uniform(0.08, 0.40)
     sky, ground = _white(rng, 0.1) * ambient, _white(rng, 0.1) * ambient * rng.uniform(0.35, 0.8)
     side = _white(rng, 0.2) * ambient * rng.uniform(-0.3, 0.3)
     exposure = float(np.exp(rng.normal(0.0, 0.2)))

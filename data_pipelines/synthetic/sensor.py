@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from data_pipelines.synthetic.noise import box_blur, nearest
+from data_pipelines.synthetic.noise import SIZE, box_blur, tile
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def draw(rng: np.random.Generator) -> Sensor:
         grey=rng.uniform() < 0.04,
         blur=rng.uniform(0, 1) if rng.uniform() < 0.5 else 0.0,
         shrink=rng.uniform(0.4, 0.9) if poor else 1.0,
-        noise=rng.uniform(0.006, 0.03) if poor else rng.uniform(0.0, 0.010),
-        place=rng.uniform(0, 256, 6),
+        noise=rng.uniform(0.006, 0.022) if poor else rng.uniform(0.0, 0.008),
+        place=rng.integers(0, 256, 6),
         quality=int(rng.integers(45, 75) if poor else rng.integers(75, 97)),
     )
 
@@ -50,20 +50,29 @@ def develop(srgb: np.ndarray, sensor: Sensor) -> UInt8[np.ndarray, "H W 3"]:
         out = _soften(out, sensor.shrink)
     if sensor.blur:
         out = out + sensor.blur * (box_blur(out, 1, passes=1) - out)
-    out = out * sensor.gain
-    out = 0.5 + (out - 0.5) * sensor.contrast
-    grey = out @ np.array([0.3, 0.59, 0.11], np.float32)
-    out = grey[..., None] + (out - grey[..., None]) * (0 if sensor.grey else sensor.saturation)
+    matrix, bias = _grading(sensor)
+    out = out @ matrix + bias
     if sensor.noise:
-        out = out + sensor.noise * _grain(out.shape, sensor)
+        out += sensor.noise * _grain(out.shape, sensor)
     return np.uint8(np.clip(out * 255 + 0.5, 0, 255))
 
 
+def _grading(sensor: Sensor) -> tuple[np.ndarray, np.ndarray]:
+    """White balance, contrast about mid grey and saturation, as one matrix and an offset."""
+    luminance = np.array([[0.30], [0.59], [0.11]]) * np.ones((1, 3))
+    keep = 0.0 if sensor.grey else sensor.saturation
+    mixed = keep * np.eye(3) + (1 - keep) * luminance
+    matrix = np.diag(sensor.gain * sensor.contrast) @ mixed
+    return matrix.astype(np.float32), np.float32(0.5 - 0.5 * sensor.contrast)
+
+
 def _grain(shape: tuple, sensor: Sensor) -> np.ndarray:
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    layers = [nearest("fine", y + sensor.place[k], x + sensor.place[k + 3]) for k in range(3)]
-    common = layers[0]
-    return np.stack([0.7 * common + 0.5 * layer for layer in layers], -1)
+    """Noise [H, W, 3], mostly the same in all channels."""
+    source = tile("fine")
+    rows, columns = np.arange(shape[0]), np.arange(shape[1])
+    layers = [source[np.ix_((rows + u) % SIZE, (columns + v) % SIZE)]
+              for u, v in sensor.place.reshape(3, 2)]  # fmt: skip
+    return np.stack([0.7 * layers[0] + 0.5 * layer for layer in layers], -1)
 
 
 def _soften(image: np.ndarray, keep: float) -> np.ndarray:
