@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 
 from data_pipelines import input as data_input
 from ofer_jax import bundle as bundles
@@ -30,10 +30,9 @@ OUT = flags.DEFINE_string("out", None, "where to write all figures as JSON")
 
 def run() -> dict:
     """The report of the flags' bundle on the flags' split."""
-    head = flame.load(openhead.head_path())
-    path = Path(BUNDLE.value or openhead.bundle_path())
-    bundle = bundles.load(path, head)
     made_on = data_input.read_meta(DATA.value, SPLIT.value)["head"]
+    head = flame.load(openhead.head_path())
+    bundle = bundles.load(BUNDLE.value or openhead.bundle_path(), head)
     if made_on["sha256"] != head.sha256:
         raise ValueError(f"{DATA.value} shows the head {made_on['name']!r}, not {head.name!r}")
     arrays = data_input.load_split(DATA.value, SPLIT.value)
@@ -64,6 +63,7 @@ def main(argv: list[str]) -> None:
     """Print the table; a ValueError is one line and exit status 2."""
     if argv[1:]:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    logging.set_verbosity(logging.WARNING)
     try:
         report = run()
     except ValueError as error:
