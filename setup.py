@@ -14,7 +14,7 @@ RUNTIME = [
     "optax",
     "orbax-checkpoint>=0.12.8,<1",
     "jaxtyping",
-    "numpy",
+    "numpy>=2.2",
     "Pillow",
     "safetensors",
     "trimesh",

@@ -23,7 +23,7 @@ class Topology:
 
     def inside(self, vertices: np.ndarray) -> np.ndarray:
         """Mask [F] of the faces whose corners all lie in `vertices`."""
-        return np.isin(self.faces, vertices).all(1)
+        return np.asarray(np.isin(self.faces, vertices).all(1))
 
 
 def family(parents: dict[str, str], root: str) -> list[str]:

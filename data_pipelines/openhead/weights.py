@@ -46,7 +46,7 @@ def read_tflite(path: Path) -> dict[str, np.ndarray]:
     """
     import tflite
 
-    model = tflite.Model.GetRootAs(path.read_bytes(), 0)
+    model: Any = tflite.Model.GetRootAs(path.read_bytes(), 0)
     graph = model.Subgraphs(0)
     constants = {
         i: value
@@ -106,7 +106,7 @@ def _options(
         return {"shape": graph.Tensors(operator.Outputs(0)).ShapeAsNumpy().tolist()}
     if name not in kinds:
         return {}
-    options = kinds[name]()
+    options: Any = kinds[name]()
     table = operator.BuiltinOptions()
     options.Init(table.Bytes, table.Pos)
     if options.FusedActivationFunction() or options.StrideH() != options.StrideW():
@@ -141,8 +141,8 @@ def read_face_api(model: Path) -> dict[str, np.ndarray]:
         start += count * dtype.itemsize
         if quantization:
             arrays[entry["name"]] = value
-            arrays[entry["name"] + "_scale"] = np.float32(quantization["scale"])
-            arrays[entry["name"] + "_min"] = np.float32(quantization["min"])
+            arrays[entry["name"] + "_scale"] = np.array(quantization["scale"], np.float32)
+            arrays[entry["name"] + "_min"] = np.array(quantization["min"], np.float32)
         else:
             arrays[entry["name"]] = value.astype(np.float16)
     if start != len(data):
@@ -196,7 +196,7 @@ def _settled_points(image: np.ndarray) -> np.ndarray:
 def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes an npz in one piece (a half-written file never stands under the final name)."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
-    np.savez_compressed(temporary, **arrays)
+    np.savez_compressed(temporary, allow_pickle=False, **arrays)
     os.replace(temporary, path)
     print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, crc {zlib.crc32(path.read_bytes()):x}")
 

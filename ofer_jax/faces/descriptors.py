@@ -111,7 +111,7 @@ def fit_projection(raw: RawFeatures) -> dict[str, np.ndarray]:
     spread = np.sqrt(np.mean((raw.embedding - mean) ** 2))
     return {
         "embedding_mean": mean,
-        "embedding_scale": np.float32(1 / max(spread, 1e-6)),
+        "embedding_scale": np.array(1 / max(spread, 1e-6), np.float32),
         **_principal(raw.middle, MIDDLE_COMPONENTS, "middle"),
         **_principal(raw.points, POINT_COMPONENTS, "points"),
         "pose_mean": raw.pose.mean(0),
@@ -128,7 +128,7 @@ def _principal(values: np.ndarray, count: int, name: str) -> dict[str, np.ndarra
     sample -= mean
     width = min(count + 40, *sample.shape)
     basis = rng.standard_normal((sample.shape[1], width)).astype(np.float32)
-    for _ in range(4):
+    for _ in range(2):
         basis = np.linalg.qr(sample.T @ np.linalg.qr(sample @ basis)[0])[0]
     _, deviation, turn = np.linalg.svd(sample @ basis, full_matrices=False)
     deviation = deviation[:count] / np.sqrt(len(sample))

@@ -60,7 +60,7 @@ def embed(
         raise ValueError(f"expected uint8 [B, 150, 150, 3] chips, got {chips.dtype}{chips.shape}")
     if not len(chips):
         return np.zeros((0, EMBEDDING), np.float32), np.zeros((0, *MIDDLE), np.float32)
-    embedding, middle = batching.run(lambda x: forward(_weights(), x), chips)
+    embedding, middle = batching.run(lambda x: forward(_weights(), x), list(chips))
     return embedding, middle
 
 

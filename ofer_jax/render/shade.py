@@ -48,7 +48,9 @@ def shade(
     shift = (k - 1) / 2  # pixel centres are integers in both pictures
     projected = project(vertices, (scale * k, tx * k + shift, ty * k + shift))
     raster = rasterize(projected, faces, height * k, width * k, cull=True)
-    colors = np.broadcast_to(np.float32(CLAY if colors is None else colors), vertices.shape)
+    colors = np.broadcast_to(
+        np.asarray(CLAY if colors is None else colors, np.float32), vertices.shape
+    )
     attributes = np.concatenate([vertex_normals(vertices, faces), colors], 1)
     seen, values = interpolate(raster, faces, attributes)
     normals = values[:, :3] / np.maximum(np.linalg.norm(values[:, :3], axis=1)[:, None], 1e-6)
@@ -57,7 +59,7 @@ def shade(
     full[seen, :3] = np.clip(values[:, 3:] * diffuse + highlight, 0, 1)
     full[seen, 3] = 1
     mean = full.reshape(height, k, width, k, 4).mean((1, 3))
-    return np.uint8(np.rint(mean[..., :3] * 255)), mean[..., 3]
+    return np.rint(mean[..., :3] * 255).astype(np.uint8), mean[..., 3]
 
 
 def over(
@@ -69,4 +71,4 @@ def over(
     """Lay a render of `shade` (already multiplied by its coverage) over a picture."""
     keep = 1 - opacity * coverage[..., None]
     mixed = picture.astype(np.float32) * keep + opacity * render.astype(np.float32)
-    return np.uint8(np.rint(np.clip(mixed, 0, 255)))
+    return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)

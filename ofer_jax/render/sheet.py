@@ -40,7 +40,7 @@ def resize(
     columns = _weights(image.shape[1], width)
     out = np.einsum("hH,HWc->hWc", rows, image.astype(np.float32), optimize=True)
     out = np.einsum("wW,hWc->hwc", columns, out, optimize=True)
-    return np.uint8(np.rint(np.clip(out, 0, 255)))
+    return np.rint(np.clip(out, 0, 255)).astype(np.uint8)
 
 
 def _weights(source: int, target: int) -> np.ndarray:
