@@ -95,7 +95,9 @@ def test_warp_puts_things_where_the_matrix_says(factor):
     y, x = np.mgrid[:300, :300]
     spot = np.exp(-((x - 170) ** 2 + (y - 120) ** 2) / (2 * (3 * factor) ** 2))
     image = np.repeat((spot * 255).astype(np.uint8)[..., None], 3, axis=2)
-    matrix = align.square_matrix(np.array([165.0, 130]), 64 * factor, 64, np.array([2.0, 1.0]))
+    matrix = align.square_matrix(
+        np.array([170 - 5 * factor, 120 + 9 * factor]), 64 * factor, 64, np.array([2.0, 1.0])
+    )
     crop = align.warp(image, matrix, 64)[..., 0].astype(float)
     rows, columns = np.mgrid[:64, :64]
     found = np.array([(crop * columns).sum(), (crop * rows).sum()]) / crop.sum()
