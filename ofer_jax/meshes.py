@@ -7,6 +7,7 @@ a file is vertex v of the model), first to a temporary file beside the target, t
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -15,41 +16,43 @@ from jaxtyping import Float, Int, Shaped, UInt8
 FORMATS = ("ply", "obj", "glb")
 
 # sRGB of the surface's materials: a plaster cast with a hint of life. Others are skin.
-SKIN = (205, 190, 178)
+SKIN = (230, 209, 193)
 _COLORS = {
-    "lips": (186, 142, 134),
-    "brow": (140, 122, 110),
-    "brows": (140, 122, 110),
-    "eye_white": (236, 234, 230),
-    "iris": (92, 96, 98),
-    "pupil": (40, 40, 42),
-    "teeth": (228, 224, 214),
-    "tongue": (176, 118, 114),
-    "inner_mouth": (120, 76, 74),
-    "scalp": (192, 179, 169),
+    "lips": (209, 157, 145),
+    "eye": (240, 238, 234),
+    "teeth": (232, 228, 218),
+    "tongue": (186, 124, 118),
+    "inner_mouth": (132, 78, 74),
 }
+_EYES = ("region_left_eye", "region_right_eye")
+_IRIS, _IRIS_COSINE = (112, 98, 86), np.cos(0.28)  # the ring of vertices at the front
 
 
 def colors(
-    surface: Mapping[str, np.ndarray], triangles: Int[np.ndarray, "F 3"], count: int
+    surface: Mapping[str, np.ndarray],
+    triangles: Int[np.ndarray, "F 3"],
+    vertices: Float[np.ndarray, "V 3"],
 ) -> UInt8[np.ndarray, "V 3"]:
-    """A quiet colour [V, 3] for each vertex: the mean of its triangles' materials.
+    """A quiet colour for each vertex: the mean of its triangles' materials, and an iris.
 
     Args:
-        surface: with `material` [F] and `material_names`, as `openhead.surface()`; without them
-            all is skin.
+        surface: as `openhead.surface()`; what it lacks of `material`, `material_names` and the
+            two eyes' regions is left out, down to plain skin.
         triangles: of the head.
-        count: V, of the head's vertices.
+        vertices: the head, looking straight ahead.
     """
-    if "material" not in surface:
-        return np.tile(np.uint8(SKIN), (count, 1))
-    names = [str(name).replace(" ", "_") for name in surface["material_names"]]
-    palette = np.array([_COLORS.get(name, SKIN) for name in names], np.float64)
-    of_triangle = palette[surface["material"]]
-    flat = triangles.ravel()
-    number = np.maximum(np.bincount(flat, minlength=count), 1)
-    total = [np.bincount(flat, np.repeat(of_triangle[:, c], 3), count) for c in range(3)]
-    return np.rint(np.stack(total, 1) / number[:, None]).astype(np.uint8)
+    out = np.tile(np.array(SKIN, np.float64), (len(vertices), 1))
+    if "material" in surface:
+        palette = np.array([_COLORS.get(str(n), SKIN) for n in surface["material_names"]], float)
+        flat, each = triangles.ravel(), np.repeat(palette[surface["material"]], 3, axis=0)
+        number = np.bincount(flat, minlength=len(vertices))[:, None]
+        total = [np.bincount(flat, each[:, c], len(vertices)) for c in range(3)]
+        out = np.where(number > 0, np.stack(total, 1) / np.maximum(number, 1), out)
+    for eye in (surface[name] for name in _EYES if name in surface):
+        ray = vertices[eye] - vertices[eye].mean(0)
+        front = ray[:, 2] > _IRIS_COSINE * np.linalg.norm(ray, axis=1)
+        out[eye[front]] = _IRIS
+    return np.rint(out).astype(np.uint8)
 
 
 def write(
@@ -64,7 +67,7 @@ def write(
         path: ends in .ply, .obj or .glb; an existing file is replaced as a whole.
         vertices: metres.
         triangles: counter-clockwise from outside.
-        vertex_colors: uint8 RGB, optional.
+        vertex_colors: uint8 RGB, optional; OBJ has no place for them.
 
     Raises:
         ValueError: any other suffix, or numbers that are not finite.
@@ -76,10 +79,11 @@ def write(
         raise ValueError(f"{path.name}: mesh formats are {', '.join(FORMATS)}")
     if not np.isfinite(vertices).all():
         raise ValueError(f"{path.name}: vertices hold numbers that are not finite")
+    painted = None if kind == "obj" else vertex_colors
     mesh = trimesh.Trimesh(
-        np.asarray(vertices, np.float32), triangles, vertex_colors=vertex_colors, process=False
+        np.asarray(vertices, np.float32), triangles, vertex_colors=painted, process=False
     )
-    data = mesh.export(file_type=kind)
+    data: Any = mesh.export(file_type=kind)  # str or bytes for these formats
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(data.encode() if isinstance(data, str) else data)
     os.replace(part, path)

@@ -21,6 +21,7 @@ IDENTITIES, EXPRESSIONS = 5, 8
 _PAGE, _CARD = (250, 249, 246), (236, 234, 229)
 _INK, _SOFT, _WARN, _ACCENT = (34, 36, 40), (112, 112, 116), (166, 88, 20), (214, 92, 50)
 _SCALE_SAMPLES = 2  # pages are drawn at their final size, heads supersampled by this
+_BRIGHTNESS = 1.18  # of the heads: the shader's lights are soft
 Size = tuple[int, int]  # width, height
 
 
@@ -41,7 +42,11 @@ def compose(result: Reconstruction, surface: Mapping[str, np.ndarray]) -> Image.
             _overlay(result, surface, third),
             _heat(result, surface, third),
         ],
-        ["", _pose_caption(result), f"distance of {len(result.shapes)} shapes from their mean, mm"],
+        [
+            "the face that was taken",
+            _pose_caption(result),
+            f"distance of {len(result.shapes)} shapes from their mean, mm",
+        ],
     )
     count = min(IDENTITIES, len(result.shapes))
     page.row(
@@ -116,7 +121,7 @@ def _photograph(result: Reconstruction, side: int) -> Image.Image:
     """The whole picture in a square card, the face boxed."""
     image = Image.fromarray(result.photo.image)
     scale = side / max(image.size)
-    size = tuple(max(1, round(length * scale)) for length in image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     card = Image.new("RGB", (side, side), _CARD)
     left, top = (side - size[0]) // 2, (side - size[1]) // 2
     card.paste(image.resize(size, Image.Resampling.LANCZOS), (left, top))
@@ -170,7 +175,7 @@ def _heat(result: Reconstruction, surface: Mapping[str, np.ndarray], side: int) 
     bar = 58
     tile = Image.new("RGB", (side, side), _CARD)
     view = _view(result.vertices[0], -0.35)
-    camera = _frame(view, (side, side - bar))
+    camera = _frame(view, surface["region_face"], (side, side - bar))
     tile.paste(_head(view, result.triangles, camera, (side, side - bar), colors), (0, 0))
     width = round(side * 0.62)
     left, y = (side - width) // 2, side - bar + 6
@@ -187,9 +192,9 @@ def _identities(
 ) -> list[Image.Image]:
     width = _columns(IDENTITIES)
     size = (width, round(width * 1.16))
-    views = [_view(v, 0.4) for v in result.vertices[:count]]
+    views = [_view(v, -0.4) for v in result.vertices[:count]]
     colors = _colors(result, surface)
-    camera = _frame(views[0], size)
+    camera = _frame(views[0], surface["region_face"], size)
     return [_head(v, result.triangles, camera, size, colors) for v in views]
 
 
@@ -200,7 +205,7 @@ def _expressions(
     size = (width, round(width * 1.2))
     views = [_view(result.expression_vertices[i], 0.0) for i in chosen]
     colors = _colors(result, surface)
-    camera = _frame(_view(result.vertices[0], 0.0), size)
+    camera = _frame(_view(result.vertices[0], 0.0), surface["region_face"], size, crown=0.35)
     return [_head(v, result.triangles, camera, size, colors) for v in views]
 
 
@@ -242,17 +247,28 @@ def _view(vertices: Float[np.ndarray, "V 3"], yaw: float) -> Float[np.ndarray, "
     return (vertices - centre) @ turn.T
 
 
-def _frame(view: Float[np.ndarray, "V 3"], size: Size) -> tuple[float, float, float]:
-    """The camera that shows the whole head in a tile."""
-    low, high = view[:, :2].min(0), view[:, :2].max(0)
-    scale = 0.9 * min(size[0] / (high[0] - low[0]), size[1] / (high[1] - low[1]))
-    middle = (low + high) / 2
-    x, y = (size[0] - 1) / 2, (size[1] - 1) / 2
-    return float(scale), float(x - scale * middle[0]), float(y + scale * middle[1])
+def _frame(
+    view: Float[np.ndarray, "V 3"], face: Int[np.ndarray, "R"], size: Size, crown: float = 1.0
+) -> tuple[float, float, float]:
+    """The camera that shows the head down to a little of the neck, in the middle of a tile.
+
+    view: of the head without an expression; face: the vertices of its face region; `crown`: how
+    much of the head above the face is shown.
+    """
+    chin, brow = view[face, 1].min(), view[face, 1].max()
+    top = brow + crown * (view[:, 1].max() - brow)
+    shown = view[(view[:, 1] > chin) & (view[:, 1] <= top)]
+    low, high = shown[:, :2].min(0), shown[:, :2].max(0)
+    low[1] = chin - 0.14 * (top - chin)
+    scale = min(0.86 * size[0] / (high[0] - low[0]), 0.93 * size[1] / (high[1] - low[1]))
+    x, y = (size[0] - 1) / 2, (size[1] - 1)
+    left = x - scale * (low[0] + high[0]) / 2
+    return float(scale), float(left), float(y + scale * low[1])
 
 
 def _colors(result: Reconstruction, surface: Mapping[str, np.ndarray]) -> np.ndarray:
-    return meshes.colors(surface, result.triangles, len(result.posed_vertices)) / 255.0
+    plain = meshes.colors(surface, result.triangles, result.vertices[0])
+    return plain / 255.0 * _BRIGHTNESS
 
 
 def _face_vertices(surface: Mapping[str, np.ndarray], count: int) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ofer_jax import bundle, cli, flame, openhead
-from tests import toy
+from ofer_jax import bundle, cli
+from tests import untrained
 
 PHOTOS = Path(__file__).resolve().parents[1] / "launch" / "demo_photos"
 ASTRONAUT = PHOTOS / "astronaut.jpg"
@@ -17,13 +17,7 @@ ASTRONAUT = PHOTOS / "astronaut.jpg"
 
 @pytest.fixture(scope="module")
 def bundle_folder(tmp_path_factory) -> Path:
-    head, surface = flame.load(openhead.head_path()), openhead.surface()
-    made = toy.random_bundle(
-        jax.random.key(0), head, face=surface["region_face"], front=surface["region_front"]
-    )
-    path = tmp_path_factory.mktemp("cli") / "bundle"
-    bundle.save(made, path)
-    return path
+    return untrained.save(tmp_path_factory.mktemp("cli") / "bundle")
 
 
 @pytest.fixture

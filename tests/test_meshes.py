@@ -36,6 +36,15 @@ def test_other_formats_and_bad_numbers_are_refused(tmp_path):
 
 def test_colors_follow_the_materials():
     surface = {"material": np.uint8([0, 0, 0, 1]), "material_names": np.array(["skin", "lips"])}
-    colors = meshes.colors(surface, TRIANGLES, 5)
+    colors = meshes.colors(surface, TRIANGLES, VERTICES)
     np.testing.assert_array_equal(colors[0], meshes.SKIN)
+    np.testing.assert_array_equal(colors[4], meshes.SKIN)  # of no triangle
     assert (colors[1] < meshes.SKIN).all()
+    assert (meshes.colors({}, TRIANGLES, VERTICES) == meshes.SKIN).all()
+
+
+def test_an_eye_looks_ahead():
+    eye = np.float32([[0, 0, 1], [0, 0, -1], [1, 0, 0], [-1, 0, 0], [0, 1, 0]])
+    colors = meshes.colors({"region_left_eye": np.arange(5)}, TRIANGLES, eye)
+    assert (colors[0] < colors[1]).all()
+    assert (colors[1:] == meshes.SKIN).all()
