@@ -62,9 +62,9 @@ def clothes(
     """
     x, y = grid(side, side)
     dx, half = np.abs(x - neck[0]), width * 0.56
-    dip = rng.uniform(0.02, 0.30) * width * np.maximum(0, 1 - (dx / half) ** 2)
+    dip = rng.uniform(0.0, 0.22) * width * np.maximum(0, 1 - (dx / half) ** 2)
     slope = rng.uniform(0.25, 0.55)
-    top = neck[1] - 0.16 * width + dip + slope * np.maximum(0, dx - half)
+    top = neck[1] - 0.20 * width + dip + slope * np.maximum(0, dx - half)
     top += np.maximum(0, dx - half * 3) ** 1.5 * 0.02
     mask = smoothstep(-1.0, 1.0, y - top)
     color = rng.uniform(0.03, 0.95, 3)

@@ -66,9 +66,9 @@ def _as_uint8(image: np.ndarray) -> np.ndarray:
 def face_area(
     landmarks: Float[np.ndarray, "68 2"], size: tuple[int, int]
 ) -> Bool[np.ndarray, "H W"]:
-    """The face in the picture: the contour, and the forehead up to a third above the brows."""
+    """The face in the picture: the contour, and the forehead up to the hairline."""
     marks = np.asarray(landmarks, float)
-    up = 0.3 * (marks[27] - marks[8])
+    up = 0.42 * (marks[27] - marks[8])
     outline = np.concatenate([marks[:17], (marks[26:16:-1] + up)])
     picture = Image.new("1", (size[1], size[0]))
     ImageDraw.Draw(picture).polygon([tuple(point) for point in outline], fill=1)

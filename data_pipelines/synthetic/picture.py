@@ -52,7 +52,7 @@ def render(scene: Scene, view: View, fields: Fields) -> Float[np.ndarray, "224 2
     normals = raster.vertex_normals(vertices, fields.faces)
     table = np.concatenate([fields.values, normals], 1)
     seen, values = raster.interpolate(head, fields.faces, table)
-    values = np.ascontiguousarray(values.T)
+    values = values.T
     color = _shaded(scene, fields, head, seen, values, scale)
     rng = np.random.default_rng(scene.seed)
     out = backdrop.background(rng, side) * np.float32(np.exp(rng.normal(0, 0.2)))
@@ -126,7 +126,7 @@ def _surround(rng, scene, out, view, vertices, camera, fields, layer) -> None:
 
 def _collar(vertices: np.ndarray, camera, fields: Fields) -> tuple[np.ndarray, float]:
     """(the pixel in the middle of the neck's foot, the neck's width in pixels)."""
-    below = fields.landmarks[8, 1] - 0.060  # metres under the chin, at rest
+    below = fields.landmarks[8, 1] - 0.045  # metres under the chin, at rest
     ring = np.abs(fields.values[:, 1] - below) < 0.012
     foot = raster.project(vertices[ring if ring.any() else slice(None)], camera)[:, :2]
     low, high = np.percentile(foot[:, 0], [2, 98])

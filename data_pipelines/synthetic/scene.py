@@ -171,7 +171,7 @@ def _white(rng: np.random.Generator, spread: float) -> np.ndarray:
 def draw_light(rng: np.random.Generator) -> Light:
     """A key lamp, mostly from above and in front; fill, perhaps a rim; sky, ground and sides."""
     azimuth = rng.normal(0, 38)
-    key = Lamp(_towards(azimuth, rng.normal(28, 18)), _white(rng, 0.12) * rng.uniform(0.6, 1.4))
+    key = Lamp(_towards(azimuth, rng.normal(28, 18)), _white(rng, 0.12) * rng.uniform(0.8, 1.8))
     fill_at = _towards(-np.sign(azimuth) * rng.uniform(20, 80), rng.uniform(-10, 40))
     lamps = [key, Lamp(fill_at, _white(rng, 0.15) * rng.uniform(0.05, 0.45))]
     if rng.uniform() < 0.35:

@@ -152,7 +152,7 @@ def mask(rng, canvas: Canvas, face: Face) -> None:
     centre = m[[2, 14, 8]].mean(0)
     jaw = m[2:15] + out * (m[2:15] - centre) / np.linalg.norm(m[2:15] - centre, axis=1)[:, None]
     jaw[4:9] += rng.uniform(0.0, 0.04) * face.unit * face.down
-    nose = m[27] + (m[30] - m[27]) * rng.uniform(0.25, 0.85)
+    nose = m[27] + (m[30] - m[27]) * rng.uniform(0.35, 0.95)
     right, left = jaw[0] * 0.65 + nose * 0.35, jaw[-1] * 0.65 + nose * 0.35
     sag = rng.uniform(0.01, 0.05) * face.unit * face.down
     shape = smooth(np.concatenate([jaw, [left + sag, nose, right + sag]]), steps=5)
@@ -174,7 +174,7 @@ def mask(rng, canvas: Canvas, face: Face) -> None:
 
 def scarf(rng, canvas: Canvas, face: Face) -> None:
     """Cloth wound round the lower face, or a high collar."""
-    top = rng.uniform(0.22, 0.50)
+    top = rng.uniform(0.28, 0.56)
     lift = rng.uniform(-0.08, 0.08)
     over = np.linspace(-1, 1, 7)
     edge = [(0.62 * u, top + lift * u + 0.06 * u * u + rng.normal(0, 0.012)) for u in over]

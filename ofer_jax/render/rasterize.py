@@ -150,12 +150,16 @@ def _resolve(best, ids, planes, corner_z, height: int, width: int) -> Raster:
     seen = np.flatnonzero(best >= 0)
     tri = 0x7FFFFFFF - (best[seen] & 0x7FFFFFFF)
     y, x = np.divmod(seen, width)
-    plane = planes[tri]
-    weights = np.maximum(plane[..., 0] * x[:, None] + plane[..., 1] * y[:, None] + plane[..., 2], 0)
-    weights /= weights.sum(1, keepdims=True)
+    weights = np.empty((3, len(seen)), np.float32)
+    for corner in range(2):  # column by column: small tables that stay in the cache
+        p, q, r = (planes[:, corner, part].copy()[tri] for part in range(3))
+        weights[corner] = np.clip(p * x + q * y + r, 0, 1)
+    weights[2] = np.maximum(1 - weights[0] - weights[1], 0)
+    weights /= weights.sum(0)
+    z = corner_z.astype(np.float32)
     face_index[seen] = ids[tri]
-    bary[seen] = weights
-    depth[seen] = (weights * corner_z[tri]).sum(1)
+    bary[seen] = weights.T
+    depth[seen] = sum(weights[corner] * z[:, corner].copy()[tri] for corner in range(3))
     shape = (height, width)
     return Raster(face_index.reshape(shape), bary.reshape(*shape, 3), depth.reshape(shape))
 
@@ -163,12 +167,18 @@ def _resolve(best, ids, planes, corner_z, height: int, width: int) -> Raster:
 def interpolate(
     raster: Raster, faces: Int[np.ndarray, "F 3"], values: Shaped[np.ndarray, "V C"]
 ) -> tuple[Bool[np.ndarray, "H W"], Float[np.ndarray, "N C"]]:
-    """Per-vertex values at the covered pixels: (the mask of the N pixels, the values there)."""
+    """Per-vertex values at the covered pixels: (the mask of the N pixels, the values there).
+
+    The values are stored column by column (`.T` of them is contiguous).
+    """
     seen = raster.face_index >= 0
-    corner = faces[raster.face_index[seen]]
-    weight = raster.bary[seen]
+    corners = np.asarray(faces)[raster.face_index[seen]].T.copy()
+    weights = raster.bary[seen].T.copy()
     values = np.asarray(values, np.float32)
-    out = values[corner[:, 0]] * weight[:, :1]
-    out += values[corner[:, 1]] * weight[:, 1:2]
-    out += values[corner[:, 2]] * weight[:, 2:]
-    return seen, out
+    out = np.empty((values.shape[1], corners.shape[1]), np.float32)
+    for column in range(values.shape[1]):  # one small table at a time stays in the cache
+        table = values[:, column].copy()
+        out[column] = weights[0] * table[corners[0]]
+        out[column] += weights[1] * table[corners[1]]
+        out[column] += weights[2] * table[corners[2]]
+    return seen, out.T
