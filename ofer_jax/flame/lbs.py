@@ -12,6 +12,8 @@ own joint. Loper et al., "SMPL", SIGGRAPH Asia 2015; Li et al., "FLAME", SIGGRAP
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import add
 
 import jax
 import jax.numpy as jnp
@@ -125,7 +127,7 @@ def _blend(
     column = [weights[None, :, j] for j in range(weights.shape[1])]
 
     def entry(r: int, c: int) -> Float[Array, "B V"]:
-        return sum(w * motion[:, j, r, c, None] for j, w in enumerate(column))
+        return reduce(add, (w * motion[:, j, r, c, None] for j, w in enumerate(column)))
 
     rows = [
         sum(entry(r, c) * posed[..., c] for c in range(3)) + entry(r, 3)  # R x + shift
