@@ -13,6 +13,7 @@ SAMPLERS = {
     "ddpm": samplers.ddpm,
     "ddim": functools.partial(samplers.ddim, steps=20),
     "ddim-0": functools.partial(samplers.ddim, steps=20, eta=0.0),
+    "dpm": functools.partial(samplers.dpm, steps=10),
 }
 
 
@@ -79,7 +80,12 @@ def test_with_the_published_tables_ddpm_is_the_published_posterior_form(golden, 
 
 @pytest.mark.parametrize(
     ("sampler", "options"),
-    [("ddpm", {}), ("ddim", {"steps": 300, "eta": 1.0}), ("ddim", {"steps": 300, "eta": 0.0})],
+    [
+        ("ddpm", {}),
+        ("ddim", {"steps": 300, "eta": 1.0}),
+        ("ddim", {"steps": 300, "eta": 0.0}),
+        ("dpm", {"steps": 40}),
+    ],
 )
 def test_an_exact_denoiser_gives_back_its_gaussian(sampler, options):
     x = draw(getattr(samplers, sampler), mixture([1.0], [0.3], [1.0]), **options)
@@ -89,7 +95,12 @@ def test_an_exact_denoiser_gives_back_its_gaussian(sampler, options):
 
 @pytest.mark.parametrize(
     ("sampler", "options"),
-    [("ddpm", {}), ("ddim", {"steps": 300, "eta": 1.0}), ("ddim", {"steps": 300, "eta": 0.0})],
+    [
+        ("ddpm", {}),
+        ("ddim", {"steps": 300, "eta": 1.0}),
+        ("ddim", {"steps": 300, "eta": 0.0}),
+        ("dpm", {"steps": 40}),
+    ],
 )
 def test_an_exact_denoiser_gives_back_its_two_modes(sampler, options):
     modes = mixture([-1.0, 0.5], [0.2, 0.1], [0.3, 0.7])
@@ -118,6 +129,28 @@ def test_ddim_with_all_steps_and_eta_1_is_ddpm():
     arguments = (SCHEDULE, predict_eps, jax.random.key(5), (6, 4))
     ancestral, implicit = samplers.ddpm(*arguments), samplers.ddim(*arguments, steps=1000, eta=1.0)
     np.testing.assert_allclose(ancestral, implicit, atol=2e-4)
+
+
+@pytest.mark.parametrize("std", [0.1, 0.4, 0.9])
+def test_dpm_needs_few_steps_for_any_width(std):
+    x = draw(samplers.dpm, mixture([0.5], [std], [1.0]), steps=30)
+    assert abs(x.mean() - 0.5) < 0.02
+    assert abs(x.std() / std - 1.0) < 0.03
+
+
+@pytest.mark.parametrize("steps", [1, 2, 30, 999, 1000])
+def test_dpm_visits_both_ends_and_no_step_twice(steps):
+    times = np.asarray(samplers.dpm_times(SCHEDULE, steps))
+    assert len(times) == steps and times[0] == 999
+    assert (np.diff(times) < 0).all()
+    assert times[-1] == (0 if steps > 1 else 999)
+
+
+def test_dpm_in_one_step_returns_the_denoisers_x0():
+    predict_eps = mixture([1.0], [0.3], [1.0])
+    x = samplers.dpm(SCHEDULE, predict_eps, jax.random.key(0), (4, 2), steps=1)
+    y = samplers.ddim(SCHEDULE, predict_eps, jax.random.key(0), (4, 2), steps=1)
+    np.testing.assert_allclose(x, y, atol=1e-5)
 
 
 def test_ddim_visits_both_ends_evenly():
