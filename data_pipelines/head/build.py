@@ -94,6 +94,7 @@ def _surface(archive: Archive, top: topology.Topology, mean: np.ndarray) -> tupl
     """Landmark arrays of head.npz, and the parts, regions and FaceMesh points of surface.npz."""
     material = regions.materials(archive, top)
     points, scatter = landmarks.facemesh_points(mean, top.faces, _paint(top, material))
+    points = landmarks.symmetric(points)
     outer = np.isin(material, [regions.MATERIALS.index(n) for n in ("skin", "lips", "ear")])
     mesh_faces, mesh_bary = landmarks.embed(points, mean, top.faces, outer)
     named = regions.vertex_regions(mean, top, material, points)
@@ -104,9 +105,10 @@ def _surface(archive: Archive, top: topology.Topology, mean: np.ndarray) -> tupl
         "lmk_faces_idx": mesh_faces[landmarks.INNER],
         "lmk_bary_coords": mesh_bary[landmarks.INNER].astype(np.float32),
     }
-    contour = points[landmarks.CONTOUR]
-    table = landmarks.contour_table(mean, top.faces, contour, named["region_front"])
-    marks["dynamic_lmk_faces_idx"], marks["dynamic_lmk_bary_coords"] = table
+    places = landmarks.contour_places(mean, points[landmarks.CONTOUR], named["region_front"])
+    table = landmarks.embed(places.reshape(-1, 3), mean, top.faces, outer)
+    marks["dynamic_lmk_faces_idx"] = table[0].reshape(79, 17)
+    marks["dynamic_lmk_bary_coords"] = table[1].reshape(79, 17, 3).astype(np.float32)
     surface = {
         "uv": topology.vertex_uv(top).astype(np.float32),
         "material": material,

@@ -20,6 +20,16 @@ OVAL = [
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152,
     148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 ]  # fmt: skip
+MIDLINE = [
+    10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 164, 0, 11, 12, 13, 14, 15, 16, 17, 18,
+    200, 199, 175, 152,
+]  # fmt: skip
+# Brows, wings of the nose, eyes and lips: subject's right, then left.
+INNER_PAIRS = [
+    (70, 300), (63, 293), (105, 334), (66, 296), (107, 336), (98, 327), (97, 326),
+    (33, 263), (160, 387), (158, 385), (133, 362), (153, 380), (144, 373), (58, 288),
+    (61, 291), (39, 269), (37, 267), (84, 314), (181, 405), (78, 308), (82, 312), (87, 317),
+]  # fmt: skip
 SIZE = 512
 VIEWS = [(yaw, pitch) for yaw in (-24, -12, 0, 12, 24) for pitch in (-8, 0, 8)]
 CONTOUR_YAWS = range(-39, 40)
@@ -91,33 +101,44 @@ def _nearest_bary(corners: np.ndarray, point: np.ndarray) -> np.ndarray:
     return bary / bary.sum()
 
 
-def contour_table(
-    vertices: np.ndarray, triangles: np.ndarray, contour: np.ndarray, allowed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices of the 17 contour points for each yaw: face index [79, 17], weights [79, 17, 3].
+def symmetric(points: np.ndarray) -> np.ndarray:
+    """FaceMesh's points averaged with their mirror images (x -> -x), where the pairing is plain."""
+    mirrored = points * [-1, 1, 1]
+    twin = np.linalg.norm(mirrored[:, None] - points[None], axis=-1).argmin(1)
+    twin[MIDLINE] = MIDLINE
+    for left, right in (*zip(OVAL[1:18], OVAL[:18:-1], strict=True), *INNER_PAIRS):
+        twin[[left, right]] = right, left
+    mutual = twin[twin] == np.arange(len(points))
+    out = points.copy()
+    out[mutual] = 0.5 * (points + mirrored[twin])[mutual]
+    return out
+
+
+def contour_places(
+    vertices: np.ndarray, contour: np.ndarray, allowed: np.ndarray, smooth: float = 3.0
+) -> np.ndarray:
+    """Places [79, 17, 3] of the 17 contour points for each yaw, on or near the surface.
 
     Row = yaw for 0..39 degrees, 39 - yaw below. On the side that turns away, a point slides from
     its place on the jaw to the silhouette, along the ray from the face's middle through it; on the
-    near side it stays.
+    near side it stays. The way is smoothed over the yaw (`smooth` degrees, Gaussian).
     """
     middle = np.array([0.0, contour[:, 1].max() * 0.6 + contour[:, 1].min() * 0.4])
     rays = [_along_ray(vertices, allowed, middle, place) for place in contour]
-    chosen = np.zeros((79, 17), int)
-    for yaw in CONTOUR_YAWS:
-        outward = turned(vertices, yaw)[:, :2]
-        row = yaw if yaw >= 0 else 39 - yaw
-        for i, (place, ray) in enumerate(zip(contour, rays, strict=True)):
-            direction = place[:2] - middle
-            far = place[0] * yaw > 0 and 0 not in (yaw, i - 8)
-            reach = outward[ray] @ direction
-            chosen[row, i] = (
-                ray[reach.argmax()]
-                if far
-                else ray[np.linalg.norm(vertices[ray] - place, axis=1).argmin()]
-            )
-    corner_of = {int(v): (f, k) for f, tri in enumerate(triangles) for k, v in enumerate(tri)}
-    where = np.array([[corner_of[v] for v in row] for row in chosen])
-    return where[..., 0].astype(np.int32), np.eye(3)[where[..., 1]]
+    yaws = np.array(CONTOUR_YAWS)
+    way = np.stack([_row(vertices, contour, rays, middle, yaw) for yaw in yaws])
+    near = np.exp(-0.5 * ((yaws[:, None] - yaws[None]) / smooth) ** 2)
+    way = np.einsum("ab,bic->aic", near / near.sum(1, keepdims=True), way)
+    return np.stack([way[39 + y] for y in (*range(40), *range(-1, -40, -1))])
+
+
+def _row(vertices, contour, rays, middle, yaw: int) -> np.ndarray:
+    outward = turned(vertices, yaw)[:, :2]
+    row = contour.copy()
+    for i, (place, ray) in enumerate(zip(contour, rays, strict=True)):
+        if place[0] * yaw > 0 and i != 8 and len(ray):
+            row[i] = vertices[ray[(outward[ray] @ (place[:2] - middle)).argmax()]]
+    return row
 
 
 def _along_ray(vertices, allowed, middle, place) -> np.ndarray:
