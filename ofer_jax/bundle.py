@@ -98,9 +98,14 @@ def check_head(bundle: Bundle, head: FlameModel, path: str | Path = "") -> None:
     trained = bundle.config["head"]
     if trained["sha256"] != head.sha256:
         raise ValueError(
-            f"bundle {path}: trained on head {trained['name']!r} ({trained['sha256'][:12]}), not on "
-            f"{head.name!r} ({head.sha256[:12]}); use that head, or a bundle trained on this one"
+            f"bundle {path}: trained on head {trained['name']!r} ({trained['sha256'][:12]}), not "
+            f"on {head.name!r} ({head.sha256[:12]}); use that head, or a bundle trained on this one"
         )
+
+
+def files(path: str | Path) -> list[Path]:
+    """The files of a bundle."""
+    return [Path(path) / "config.json", Path(path) / "params.safetensors"]
 
 
 def _read_config(path: Path) -> dict[str, Any]:

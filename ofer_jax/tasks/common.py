@@ -1,4 +1,4 @@
-"""What the three tasks share: conditioning, noise keyed per example, the diffusion loss and sampling.
+"""What the three tasks share: conditioning, noise keyed per example, diffusion loss and sampling.
 
 The forward process is x_t = sqrt(ab_t) x0 + sqrt(1 - ab_t) eps (Ho et al. 2020, eq. 4). The network
 predicts eps (the published model) or v = sqrt(ab_t) eps - sqrt(1 - ab_t) x0 (Salimans & Ho 2022),
@@ -14,10 +14,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
 
+from ofer_jax import losses
+from ofer_jax.arrays import Array, Float, Int, Key
 from ofer_jax.diffusion import gaussian, samplers, schedule
-from ofer_jax.models import Denoiser, FeatureEncoder
+from ofer_jax.models import Denoiser, FeatureEncoder, Regressor, sampling_fn
 
 Config = Mapping[str, Any]
 Params = dict[str, Any]
@@ -63,7 +64,7 @@ def init_encoder(config: Config, key: Key[Array, ""]) -> Params:
 
 
 def apply_mlp(
-    module: FeatureEncoder,
+    module: FeatureEncoder | Regressor,
     params: Params,
     features: Float[Array, "B F"],
     keys: Key[Array, "B"] | None,
@@ -108,12 +109,15 @@ def normal_like(keys: Key[Array, "B"], x: Float[Array, "B *n"]) -> Float[Array, 
 # ---------------------------------------------------------------- diffusion
 
 
+def denoiser(config: Config, size: int) -> Denoiser:
+    """The network for `size` coefficients."""
+    return Denoiser.from_config({**config["net"], "dim": size})
+
+
 def init_denoiser(config: Config, key: Key[Array, ""], size: int) -> Params:
-    """Parameters of the denoiser for `size` coefficients."""
+    """Parameters of the denoiser."""
     x, context = jnp.zeros((1, size)), jnp.zeros((1, config["net"]["context_dim"]))
-    return Denoiser.from_config(config["net"]).init(key, x, jnp.zeros(1, jnp.int32), context)[
-        "params"
-    ]
+    return denoiser(config, size).init(key, x, jnp.zeros(1, jnp.int32), context)["params"]
 
 
 def diffusion_loss(
@@ -123,8 +127,8 @@ def diffusion_loss(
     context: Float[Array, "B C"],
     keys: Key[Array, "B"],
     weights: Float[Array, "D"],
-) -> Float[Array, "B"]:
-    """Weighted loss of each example at a random step; t and eps come from the example's own key.
+) -> Float[Array, ""]:
+    """Weighted loss at a random step of each example; t and eps come from the example's own key.
 
     Args:
       config: the task's config (schedule, prediction_type, loss, net).
@@ -140,25 +144,10 @@ def diffusion_loss(
     )
     eps = normal_like(_salted(keys, 2), x0)
     xt = gaussian.q_sample(table, x0, t, eps)
-    prediction = Denoiser.from_config(config["net"]).apply(
-        {"params": params["net"]}, xt, t, context
-    )
-    error = prediction - _target(config, table, x0, t, eps)
-    error = jnp.abs(error) if config["loss"] == "l1" else jnp.square(error)
-    return jnp.mean(error * weights[None], axis=-1)
-
-
-def _target(
-    config: Config,
-    table: schedule.Schedule,
-    x0: Float[Array, "B D"],
-    t: Int[Array, "B"],
-    eps: Float[Array, "B D"],
-) -> Float[Array, "B D"]:
-    kind = config["prediction_type"]
-    if kind not in ("eps", "v"):
-        raise ValueError(f"prediction_type is {kind!r}; use 'eps' or 'v'")
-    return eps if kind == "eps" else gaussian.v_from(table, x0, t, eps)
+    net = denoiser(config, x0.shape[-1])
+    prediction = net.apply({"params": params["net"]}, xt, t, context)
+    target = gaussian.target(table, x0, t, eps, config["prediction_type"])
+    return losses.denoising(prediction, target, config["loss"], weights)
 
 
 def sample_coefficients(
@@ -173,32 +162,24 @@ def sample_coefficients(
 ) -> Float[Array, "B K D"]:
     """`num_samples` draws for each context; those of picture b depend on `keys[b]` alone.
 
-    `steps` and `eta` default to the config's sampler; steps equal to the schedule's own number
-    with eta None and the sampler 'ddpm' is ancestral sampling.
+    `steps` and `eta` default to the config's sampler; where that is 'ddpm', giving `steps` asks for
+    DDIM instead.
     """
-    table, kind = noise_schedule(config), config["prediction_type"]
-    net = Denoiser.from_config(config["net"])
-    sampler = config["sampler"]
+    table, net = noise_schedule(config), denoiser(config, size)
+    predict = sampling_fn(net, {"params": params["net"]}, context, num_samples)
 
-    def one(key: Key[Array, ""], row: Float[Array, "C"]) -> Float[Array, "K D"]:
-        tiled = jnp.broadcast_to(row[None], (num_samples, row.shape[0]))
+    def predict_eps(xt: Float[Array, "N D"], t: Int[Array, "N"]) -> Float[Array, "N D"]:
+        return gaussian.to_eps(table, predict(xt, t), xt, t, config["prediction_type"])
 
-        def predict_eps(xt: Float[Array, "K D"], t: Int[Array, "K"]) -> Float[Array, "K D"]:
-            output = net.apply({"params": params["net"]}, xt, t, tiled)
-            return gaussian.to_eps(table, output, xt, t, kind)
-
-        if sampler["name"] == "ddpm" and steps is None:
-            return samplers.ddpm(table, predict_eps, key, (num_samples, size))
-        return samplers.ddim(
-            table,
-            predict_eps,
-            key,
-            (num_samples, size),
-            steps=sampler.get("steps", 50) if steps is None else steps,
-            eta=sampler.get("eta", 1.0) if eta is None else eta,
-        )
-
-    return jax.vmap(one)(keys, context)
+    of_samples = jax.vmap(lambda key: jax.random.split(key, num_samples))(keys).reshape(-1)
+    sampler, shape = config["sampler"], (of_samples.shape[0], size)
+    if sampler["name"] == "ddpm" and steps is None:
+        x = samplers.ddpm(table, predict_eps, of_samples, shape)
+    else:
+        steps = sampler.get("steps", 50) if steps is None else steps
+        eta = sampler.get("eta", 1.0) if eta is None else eta
+        x = samplers.ddim(table, predict_eps, of_samples, shape, steps=steps, eta=eta)
+    return x.reshape(context.shape[0], num_samples, size)
 
 
 # ---------------------------------------------------------------- weights from the head

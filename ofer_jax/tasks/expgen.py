@@ -10,12 +10,13 @@ Params: {'encoder', 'net'}.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
 
+from ofer_jax.arrays import Array, Float, Key
 from ofer_jax.flame import FlameModel
 from ofer_jax.tasks import common
 from ofer_jax.tasks.common import Config, Params
 
+REGION = "region_face"  # of the head's surface, for `constants`
 BEST = {"loss": ("encoder", "net")}
 FROZEN = ()
 
@@ -63,8 +64,7 @@ def loss_fn(
     mean, scale = _offsets(config)
     expression = batch["expression"][:, : config["num_expression"]]
     x0 = (jnp.concatenate([expression, batch["jaw"]], -1) - mean[None]) / scale[None]
-    losses = common.diffusion_loss(config, params, x0, context, keys, constants["weights"])
-    loss = jnp.mean(losses)
+    loss = common.diffusion_loss(config, params, x0, context, keys, constants["weights"])
     return loss, {"loss": loss}
 
 

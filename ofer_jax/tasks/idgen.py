@@ -16,13 +16,14 @@ Params: {'encoder', 'net', 'regressor', 'basis'}; 'basis' is data and is kept fr
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
 
+from ofer_jax.arrays import Array, Float, Key
 from ofer_jax.flame import FlameModel
-from ofer_jax.models import FeatureEncoder
+from ofer_jax.models import Regressor
 from ofer_jax.tasks import common
 from ofer_jax.tasks.common import Config, Params
 
+REGION = "region_face"  # of the head's surface, for `constants`
 # Which parts of the params are at their best by which held-out figure (smaller is better).
 BEST = {"loss": ("encoder", "net"), "regressor_loss": ("regressor",)}
 FROZEN = ("basis",)
@@ -39,7 +40,7 @@ def constants(config: Config, model: FlameModel, region: np.ndarray) -> dict[str
     if config["basis"] == "face":
         # A little of the whole head settles the order of modes that leave the face alone.
         whole = common.gram_mm2(np.asarray(model.v_template), directions)
-        values, vectors = np.linalg.eigh(gram + 0.05 * whole)
+        vectors = np.linalg.eigh(gram + 0.05 * whole)[1]
         basis = vectors[:, ::-1][:, :size]
     else:
         basis = np.eye(total)[:, :size]
@@ -89,15 +90,15 @@ def loss_fn(
     keys = common.example_keys(key, batch["index"])
     context = common.encode(config, params["encoder"], batch["features"], keys if train else None)
     x0 = batch["shape"] @ jax.lax.stop_gradient(params["basis"])
-    losses = common.diffusion_loss(config, params, x0, context, keys, constants["weights"])
-    metrics = {"loss": jnp.mean(losses)}
+    loss = common.diffusion_loss(config, params, x0, context, keys, constants["weights"])
+    metrics = {"loss": loss}
     if config["regressor"]:
         metrics["regressor_loss"] = _regressor_loss(config, params, constants, batch, keys, train)
     return sum(metrics.values(), start=jnp.zeros(())), metrics
 
 
-def _regressor(config: Config) -> FeatureEncoder:
-    return FeatureEncoder.from_config(config["regressor"])
+def _regressor(config: Config) -> Regressor:
+    return Regressor.from_config(config["regressor"])
 
 
 def _regressor_loss(

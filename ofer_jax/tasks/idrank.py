@@ -11,20 +11,21 @@ Params: {'encoder', 'net'}.
 """
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
-from tqdm import tqdm
 
 from ofer_jax import losses
+from ofer_jax.arrays import Array, Float, Key
 from ofer_jax.flame import FlameModel
 from ofer_jax.models import Ranker
 from ofer_jax.tasks import common, idgen
 from ofer_jax.tasks.common import Config, Params
 
+REGION = "region_front"  # of the head's surface, for `constants`
 BEST = {"loss": ("encoder", "net")}
 FROZEN = ()
 
@@ -100,7 +101,7 @@ def loss_fn(
     candidates = batch["candidates"].astype(jnp.float32)
     s = scores(config, params, constants, candidates, batch["features"], keys)
     errors = vertex_errors(constants, candidates, batch["shape"])
-    loss = jnp.mean(losses.listwise_softmax(s, -errors / config["temperature"]))
+    loss = losses.listwise_softmax(s, errors, temperature=config["temperature"])
     return loss, {"loss": loss, "recovered": recovered(s, errors)}
 
 
@@ -128,9 +129,9 @@ def draw_candidates(
     num_samples: int,
     keep: int,
     batch: int = 64,
-    name: str = "",
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> np.ndarray:
-    """Candidates of a frozen IdGen for many pictures, cached in a file, with a progress bar.
+    """Candidates of a frozen IdGen for many pictures, cached in a file.
 
     Args:
       config: IdGen's config.
@@ -141,7 +142,7 @@ def draw_candidates(
       num_samples: K.
       keep: leading shape coefficients kept (the last modes are microns).
       batch: pictures a call.
-      name: for the progress bar.
+      progress: goes around the loop, for a progress bar.
 
     Returns:
       [N, K, keep] float16, memory-mapped.
@@ -153,7 +154,7 @@ def draw_candidates(
     path.parent.mkdir(parents=True, exist_ok=True)
     out = np.lib.format.open_memmap(part, "w+", np.float16, size)
     draw = jax.jit(lambda p, f, k: idgen.sample(config, p, f, k, num_samples)[..., :keep])
-    for start in tqdm(range(0, len(features), batch), desc=f"candidates {name}", unit="batch"):
+    for start in progress(range(0, len(features), batch)):
         rows = np.arange(start, start + batch) % len(features)  # the last batch wraps around
         keys = common.example_keys(key, jnp.asarray(rows))
         stop = min(start + batch, len(features))

@@ -1,0 +1,45 @@
+"""Arrays that training needs beside its batches: IdRank's candidates, and the validation split."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from tqdm import tqdm
+
+from data_pipelines import input as batches
+from ofer_jax.tasks import idrank
+
+
+def draw_candidates(config: Any, workdir: Path) -> None:
+    """IdRank's candidates for both splits, by the frozen IdGen that the config names."""
+    if not config.idgen:
+        raise ValueError("IdRank needs a trained IdGen: --config.idgen=WORKDIR")
+    record, params, _ = best_params(config.idgen)
+    model, c = record["config"]["model"], config.candidates
+    model["sampler"]["steps"] = c.steps
+    for number, split in enumerate(("train", "validation") if jax.process_index() == 0 else ()):
+        arrays = batches.load_split(config.input.dir, split)
+        for kind in batches.KINDS:
+            key = jax.random.fold_in(jax.random.key(config.seed), 2 * number + (kind == "clean"))
+            path = workdir / "candidates" / split / f"candidates_{kind}.npy"
+            bar = functools.partial(tqdm, desc=f"candidates {split} {kind}", unit="batch")
+            features = arrays[f"features_{kind}"]
+            idrank.draw_candidates(model, params, features, path, key, c.pool, c.keep, 64, bar)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("candidates")
+
+
+def arrays(config: Any, workdir: Path) -> dict[str, np.ndarray]:
+    """The validation split, clean and occluded alternating, as one batch."""
+    stored = batches.load_split(config.input.dir, "validation")
+    found = {name: np.repeat(stored[name], 2, 0) for name in ("shape", "expression", "jaw")}
+    pairs = {"features": [stored[f"features_{kind}"] for kind in batches.KINDS]}
+    if config.task == "idrank":
+        pools = workdir / "candidates" / "validation"
+        pairs["candidates"] = [np.load(pools / f"candidates_{k}.npy") for k in batches.KINDS]
+    for name, (clean, occluded) in pairs.items():
+        found[name] = np.stack([clean, occluded], 1).reshape(-1, *clean.shape[1:])
+    return {**found, "index": np.arange(len(found["shape"]))}

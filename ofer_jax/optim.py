@@ -1,0 +1,99 @@
+"""The optimiser: AdamW with warm-up, gradient clipping, and slow or frozen groups of params.
+
+Weight decay falls on kernels alone (two or more dimensions). Each part of the params (encoder, net,
+regressor) is clipped by its own norm, so that no part can throttle another.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+Tree = Any
+
+
+def make(
+    config: Mapping[str, Any], total_steps: int, frozen: Sequence[str] = ()
+) -> optax.GradientTransformation:
+    """AdamW from a config.
+
+    Args:
+      config: learning_rate; schedule ('constant' or 'cosine', to zero at the end); warmup_steps;
+        weight_decay; b1; b2; clip (0: none); groups: a mapping regex -> factor on the learning
+        rate, by the param's path ('encoder/...'), 0 freezes.
+      total_steps: length of the cosine.
+      frozen: parts that hold data, never trained.
+    """
+    factors = {**dict(config.get("groups", {})), **{rf"^{name}(/|$)": 0.0 for name in frozen}}
+    steps = {f: _adamw(config, total_steps, f) for f in {1.0, *factors.values()}}
+    clip = clip_by_part(config["clip"]) if config.get("clip") else optax.identity()
+    return optax.chain(clip, optax.partition(steps, lambda params: labels(params, factors)))
+
+
+def _adamw(
+    config: Mapping[str, Any], total_steps: int, factor: float
+) -> optax.GradientTransformation:
+    if factor == 0:
+        return optax.set_to_zero()
+    rate = learning_rate(config, total_steps)
+    return optax.adamw(
+        lambda n: factor * rate(n),
+        b1=config.get("b1", 0.9),
+        b2=config.get("b2", 0.999),
+        weight_decay=config.get("weight_decay", 0.0),
+        mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
+    )
+
+
+def learning_rate(config: Mapping[str, Any], total_steps: int) -> optax.Schedule:
+    """Linear warm-up, then constant or a cosine to zero."""
+    peak, warmup, kind = config["learning_rate"], config.get("warmup_steps", 0), config["schedule"]
+    if kind == "constant":
+        after = optax.constant_schedule(peak)
+    elif kind == "cosine":
+        after = optax.cosine_decay_schedule(peak, max(1, total_steps - warmup))
+    else:
+        raise ValueError(f"optim.schedule is {kind!r}; use 'constant' or 'cosine'")
+    ramp = optax.linear_schedule(peak / max(1, warmup), peak, warmup)
+    return optax.join_schedules([ramp, after], [warmup]) if warmup else after
+
+
+def labels(params: Tree, factors: Mapping[str, float]) -> Tree:
+    """The learning-rate factor of each param: of the last regex that finds its path, else 1.
+
+    Raises:
+      ValueError: for a regex that finds none.
+    """
+    paths = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    for pattern in factors:
+        if not any(re.search(pattern, path) for path in paths):
+            raise ValueError(f"optim.groups: {pattern!r} finds none of {', '.join(paths[:4])}, ...")
+
+    def label(path: Any, _: Any) -> float:
+        found = [f for pattern, f in factors.items() if re.search(pattern, _name(path))]
+        return found[-1] if found else 1.0
+
+    return jax.tree_util.tree_map_with_path(label, params)
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def clip_by_part(max_norm: float) -> optax.GradientTransformation:
+    """Clip each top-level entry of the params' dict by its own global norm."""
+
+    def update(grads: Tree, state: Any, params: Tree = None) -> tuple[Tree, Any]:
+        return {name: _clip(part, max_norm) for name, part in grads.items()}, state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _clip(grads: Tree, max_norm: float) -> Tree:
+    if not jax.tree.leaves(grads):
+        return grads
+    scale = jnp.minimum(1.0, max_norm / jnp.maximum(optax.tree.norm(grads), 1e-12))
+    return jax.tree.map(lambda g: g * scale.astype(g.dtype), grads)

@@ -1,0 +1,58 @@
+"""The training state: a frozen pytree that the train step takes and returns.
+
+The averaged params follow ema <- d ema + (1 - d) params, with d = min(decay, (1 + n) / (10 + n))
+after n steps, so that the start does not linger.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ofer_jax.arrays import Array, Int
+
+Tree = Any
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """Everything that changes from step to step."""
+
+    step: Int[Array, ""]
+    params: Tree
+    ema_params: Tree
+    opt_state: Tree
+
+
+def create(params: Tree, tx: optax.GradientTransformation) -> TrainState:
+    """State at step 0."""
+    ema = jax.tree.map(jnp.copy, params)
+    return TrainState(jnp.zeros((), jnp.int32), params, ema, tx.init(params))
+
+
+def apply_gradients(
+    state: TrainState, grads: Tree, tx: optax.GradientTransformation, ema_decay: float
+) -> TrainState:
+    """One step of the optimiser and of the average."""
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    n = state.step.astype(jnp.float32)
+    decay = jnp.minimum(ema_decay, (1 + n) / (10 + n))
+    ema = jax.tree.map(
+        lambda a, p: a + (1 - decay).astype(p.dtype) * (p - a), state.ema_params, params
+    )
+    return replace(state, step=state.step + 1, params=params, ema_params=ema, opt_state=opt_state)
+
+
+def table(params: Tree) -> str:
+    """Each array's path, shape and size, and the total, to be printed."""
+    rows = [
+        (jax.tree_util.keystr(path, simple=True, separator="/"), str(tuple(p.shape)), p.size)
+        for path, p in jax.tree_util.tree_leaves_with_path(params)
+    ]
+    rows.append(("total", "", sum(size for *_, size in rows)))
+    width = max(len(name) for name, *_ in rows)
+    return "\n".join(f"{name:<{width}}  {shape:>16}  {size:>11,}" for name, shape, size in rows)
