@@ -13,23 +13,21 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
+import jax
+
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    "NPROC": "1",  # XLA's; its flags would do as well but make other programs to compile and keep
     "JAX_PLATFORMS": "cpu",
 }
 
 
 @contextlib.contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
-    """Sets environment variables for the block (a spawned process inherits them at its start).
-
-    XLA_FLAGS are added to those that stand there.
-    """
+    """Sets environment variables for the block (a spawned process inherits them at its start)."""
     before = {name: os.environ.get(name) for name in values}
-    flags = " ".join(filter(None, [before.get("XLA_FLAGS"), values.get("XLA_FLAGS")]))
-    os.environ.update(values | ({"XLA_FLAGS": flags} if flags else {}))
+    os.environ.update(values)
     try:
         yield
     finally:
@@ -38,6 +36,18 @@ def environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def kept_programs() -> dict[str, str]:
+    """Lets workers share this process's folder of compiled programs, if it has one."""
+    folder = jax.config.jax_compilation_cache_dir
+    if not folder:
+        return {}
+    return {
+        "JAX_COMPILATION_CACHE_DIR": folder,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
 
 def ordered_map(
@@ -56,7 +66,7 @@ def ordered_map(
         return
     context = multiprocessing.get_context("spawn")
     with (
-        environment(ONE_THREAD),
+        environment(ONE_THREAD | kept_programs()),
         concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool,
     ):
         try:

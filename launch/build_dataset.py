@@ -3,21 +3,19 @@
     python -m launch.build_dataset --out data/openhead --subjects 13000 --seed 0 --features open
 
 The same seed gives the same content (`content_hash` in OUT/data_card.json) whatever the number of
-workers. A rerun goes on: a finished data set, finished parts of the feature pass stay as they are.
+workers. A rerun goes on: a finished data set and finished parts of the feature pass stay.
 `--fit_projection PATH` first fits the features' projection on train pairs and writes it there; that
 is how the embedded one was made.
 """
 
-import hashlib
 import sys
 from collections.abc import Sequence
 
-import numpy as np
 from absl import app, flags, logging
 
 from data_pipelines import feature_pass, openhead_tfds
 from data_pipelines.synthetic import example
-from ofer_jax import openhead
+from ofer_jax import cli, flame, openhead
 
 OUT = flags.DEFINE_string("out", None, "folder of the data set", required=True)
 SUBJECTS = flags.DEFINE_integer("subjects", 13000, "heads, each with one pair of pictures", 1)
@@ -38,13 +36,12 @@ KEEP_RAW = flags.DEFINE_boolean("keep_raw", False, "keep the raw features (40 kB
 
 def build() -> None:
     """The data set, and its features if asked for."""
-    with np.load(openhead.head_path(), allow_pickle=False) as stored:
-        name = str(stored["name"])
-    sha256 = hashlib.sha256(openhead.head_path().read_bytes()).hexdigest()
+    cli.keep_compiled()
+    head = flame.load(openhead.head_path())
     card = openhead_tfds.build(
         OUT.value,
         make=example.make,
-        head={"name": name, "sha256": sha256},
+        head={"name": head.name, "sha256": head.sha256},
         counts=openhead_tfds.split_counts(SUBJECTS.value, VALIDATION.value, TEST.value),
         seed=SEED.value,
         workers=WORKERS.value,

@@ -187,10 +187,9 @@ assert "tensorflow" not in sys.modules
     assert json.loads((tmp_path / "set" / "data_card.json").read_text())["seed"] == 3
 
 
-def test_workers_inherit_one_thread_and_the_environment_comes_back(monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "--mine")
+def test_the_environment_of_workers_is_set_for_them_alone(monkeypatch):
+    monkeypatch.setenv("NPROC", "7")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with parallel.environment(parallel.ONE_THREAD):
-        assert os.environ["XLA_FLAGS"] == "--mine --xla_cpu_multi_thread_eigen=false"
-        assert os.environ["OMP_NUM_THREADS"] == "1"
-    assert os.environ["XLA_FLAGS"] == "--mine" and "OMP_NUM_THREADS" not in os.environ
+        assert os.environ["NPROC"] == os.environ["OMP_NUM_THREADS"] == "1"
+    assert os.environ["NPROC"] == "7" and "OMP_NUM_THREADS" not in os.environ
