@@ -9,7 +9,9 @@ import collections
 import concurrent.futures
 import contextlib
 import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
@@ -40,7 +42,7 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 
 def kept_programs() -> dict[str, str]:
     """Lets workers share this process's folder of compiled programs, if it has one."""
-    folder = jax.config.jax_compilation_cache_dir
+    folder = jax.config.jax_compilation_cache_dir  # pyrefly: ignore  (made at run time)
     if not folder:
         return {}
     return {
@@ -67,12 +69,25 @@ def ordered_map(
     context = multiprocessing.get_context("spawn")
     with (
         environment(ONE_THREAD | kept_programs()),
-        concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool,
+        concurrent.futures.ProcessPoolExecutor(workers, context, _leave_with_parent) as pool,
     ):
         try:
             yield from _in_order(pool, function, items, ahead * workers)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _leave_with_parent() -> None:
+    """Ends this worker when its parent is killed: both ends of its queue are its own, so it would
+    wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # it runs in workers only
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _in_order(

@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -173,6 +174,7 @@ def test_negative_workers_are_refused():
 def test_builds_and_reads_without_tensorflow(tmp_path):
     code = """
 import sys
+import time
 from tests.data_pipelines import test_dataset
 test_dataset.build(test_dataset.pathlib.Path(sys.argv[1]))
 assert len(test_dataset.records.open_split(sys.argv[1], "train")) == 5
@@ -193,3 +195,42 @@ def test_the_environment_of_workers_is_set_for_them_alone(monkeypatch):
     with parallel.environment(parallel.ONE_THREAD):
         assert os.environ["NPROC"] == os.environ["OMP_NUM_THREADS"] == "1"
     assert os.environ["NPROC"] == "7" and "OMP_NUM_THREADS" not in os.environ
+
+
+def slow(seed: int, subject: int) -> dict:
+    time.sleep(0.2)
+    return make(seed, subject)
+
+
+def test_a_killed_build_leaves_no_data_set_and_no_workers(tmp_path):
+    code = """
+import sys
+import time
+from tests.data_pipelines import test_dataset as t
+if __name__ == "__main__":
+    counts = {"train": 500, "validation": 0, "test": 0}
+    t.build(t.pathlib.Path(sys.argv[1]), make=t.slow, counts=counts, workers=1)
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    root = pathlib.Path(__file__).parents[2]
+    out = tmp_path / "set"
+    build_it = subprocess.Popen(
+        [sys.executable, str(script), str(out)],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    for _ in range(600):
+        shards = list(tmp_path.glob(".set.incomplete/tfds/*/*/*array_record*"))
+        if shards:
+            break
+        time.sleep(0.1)
+    assert shards, "it never began to write"
+    build_it.kill()
+    # The workers hold the other ends of its output: it ends when the last of them has left.
+    build_it.communicate(timeout=30)
+    assert not out.exists()
+    assert build(out)["counts"] == COUNTS
+    assert {path.name for path in tmp_path.iterdir()} == {"set", "script.py"}
