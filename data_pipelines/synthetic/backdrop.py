@@ -11,7 +11,7 @@ def background(rng: np.random.Generator, side: int) -> np.ndarray:
     """[side, side, 3]: a gradient, a wall with a pattern, or blurred shapes as of a room."""
     y, x = np.mgrid[:48, :48].astype(np.float32) / 47
     base, other = rng.uniform(0.08, 0.9, (2, 3))
-    if rng.uniform() < 0.75:  # most walls are nearly grey
+    if rng.uniform() < 0.85:  # most walls are nearly grey
         base, other = (0.8 * c.mean() + 0.2 * c for c in (base, other))
     turn = rng.uniform(0, 2 * np.pi)
     ramp = np.clip(0.5 + (x - 0.5) * np.cos(turn) + (y - 0.5) * np.sin(turn), 0, 1)[..., None]
@@ -95,7 +95,7 @@ def long_hair(
     wide, low = rng.uniform(0.56, 0.78, 2) * width, length * height
     flare = rng.uniform(0.85, 1.25)
 
-    def polygon(points: list[tuple[float, float]]) -> np.ndarray:
+    def polygon(points: list[tuple]) -> np.ndarray:
         picture = Image.new("L", (side, side))
         corners = [tuple(middle + u * across + v * down) for u, v in points]
         ImageDraw.Draw(picture).polygon(corners, fill=255)

@@ -4,6 +4,8 @@
 costs about 60 ms on one core. Set OPENBLAS_NUM_THREADS=1 in worker processes.
 """
 
+from typing import Any
+
 import numpy as np
 
 from data_pipelines.synthetic import bodies, heads, occluders, picture, sensor
@@ -28,7 +30,7 @@ def draw(rng: np.random.Generator, head: Head) -> Scene:
     )
 
 
-def make(seed: int, subject: int, head: Head | None = None) -> dict[str, np.ndarray]:
+def make(seed: int, subject: int, head: Head | None = None) -> dict[str, Any]:
     """The record of subject `subject` of the set `seed`.
 
     image, occluded: uint8 [224, 224, 3], after the same camera and JPEG. mask: bool [224, 224],

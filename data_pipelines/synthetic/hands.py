@@ -40,7 +40,7 @@ def _finger(canvas: Canvas, face: Face, skin, start, end, width: float) -> None:
     along = (end - start) / max(np.linalg.norm(end - start), 1e-6)
     aside = np.array([-along[1], along[0]])
     middle = (start + end) / 2 - aside * 0.04 * np.linalg.norm(end - start)
-    alpha = canvas.stroke(smooth([start, middle, end], closed=False), width)
+    alpha = canvas.stroke(smooth(np.stack([start, middle, end]), closed=False), width)
     solid(canvas, face, alpha, skin, 0.9 * width / face.unit, 0.7)
     nail = np.stack([end - along * width * 0.20, end + along * width * 0.12])
     canvas.lay(
@@ -54,7 +54,7 @@ def _finger(canvas: Canvas, face: Face, skin, start, end, width: float) -> None:
 
 def _grip(rng, canvas: Canvas, face: Face, start, step, way, thick: float) -> None:
     """Four fingers round an object's edge, the first at `start`."""
-    skin = np.clip(skin_near(rng, canvas, face), 0.03, 1)
+    skin = skin_near(rng, face)
     for index in range(4):
         root, tone = start + step * index, rng.uniform(0.95, 1.04)
         _finger(canvas, face, skin * tone, root, root + way * rng.uniform(0.9, 1.1), thick)
@@ -65,14 +65,14 @@ def _place(rng: np.random.Generator, face: Face) -> Hand:
     (u, v), lean = _PLACES[rng.choice(len(_PLACES))]
     heading = np.radians(rng.uniform(*lean))
     ahead = -side * np.sin(heading) * face.across - np.cos(heading) * face.down
-    size = rng.uniform(0.38, 0.50) * face.unit
+    size = rng.uniform(0.33, 0.45) * face.unit
     tip = face.at(u * side, v) + face.unit * rng.normal(0, 0.03, 2)
     return Hand(tip - ahead * 0.55 * size, ahead, np.array([-ahead[1], ahead[0]]), size)
 
 
 def hand(rng, canvas: Canvas, face: Face) -> None:
     """A hand laid over mouth, cheek, one eye or half the face, with its forearm."""
-    skin = np.clip(skin_near(rng, canvas, face), 0.03, 1)
+    skin = skin_near(rng, face)
     own = _place(rng, face)
     arm = own.points((-0.62, 0.30), (-4.6, 0.45), (-4.6, -0.45), (-0.62, -0.30))
     palm = own.points(

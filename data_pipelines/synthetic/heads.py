@@ -40,6 +40,6 @@ def _posed(model: flame.FlameModel, parts: dict) -> tuple[jax.Array, jax.Array]:
 
 def pose(head: Head, body: Body) -> tuple[np.ndarray, np.ndarray]:
     """(vertices [V, 3], 68 landmarks [68, 3]) in metres."""
-    parts = {name: np.float32(value)[None] for name, value in vars(body).items()}
+    parts = {name: np.asarray(value, np.float32)[None] for name, value in vars(body).items()}
     vertices, marks = _posed(head.model, parts)
     return np.asarray(vertices)[0], np.asarray(marks)[0]

@@ -23,7 +23,9 @@ def diffuse(normals: np.ndarray, lamp: Lamp) -> np.ndarray:
 
 def ambient(normals: np.ndarray, light: Light) -> np.ndarray:
     """[3, N]: half sky, half ground at the horizon; `side` added to the subject's left."""
-    sky, ground, side = (np.float32(c)[:, None] for c in (light.sky, light.ground, light.side))
+    sky, ground, side = (
+        np.asarray(c, np.float32)[:, None] for c in (light.sky, light.ground, light.side)
+    )
     flat = (sky + ground) / 2 + (sky - ground) / 2 * normals[1] + side * normals[0]
     return np.maximum(flat, 0)
 

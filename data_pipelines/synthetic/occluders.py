@@ -60,7 +60,9 @@ def apply(
 
 
 def _as_uint8(image: np.ndarray) -> np.ndarray:
-    return image if image.dtype == np.uint8 else np.uint8(np.clip(image * 255 + 0.5, 0, 255))
+    if image.dtype == np.uint8:
+        return image
+    return np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def face_area(

@@ -105,12 +105,13 @@ def _surround(rng, scene, out, view, vertices, camera, fields, layer) -> None:
     seen, values, color = layer
     side = len(out)
     contour = (view.landmarks[:17] + 0.5) * _LARGER - 0.5
-    long = scene.hair.style == "long"
+    hair = None
     ambient = np.float32(0.6 * scene.light.exposure)
-    if long:
+    if scene.hair.style == "long":
         behind, curtain = backdrop.long_hair(rng, side, contour, scene.hair.length)
         hanging = backdrop.strands(side, scene.tones, scene.tones.offset[0]) * ambient
         _lay(out, hanging * 0.7, behind)
+        hair = hanging, curtain
     out[seen] = color.T
     _lashes(out, seen, values, fields, scene)
     neck, width = _collar(vertices, camera, fields)
@@ -118,7 +119,8 @@ def _surround(rng, scene, out, view, vertices, camera, fields, layer) -> None:
     below = np.ones((side, side), np.float32)
     below[seen] = values[1] < fields.landmarks[8, 1] - 0.012
     _lay(out, cloth * ambient * 1.2, cover * below)
-    if long:
+    if hair is not None:
+        hanging, curtain = hair
         beside = np.ones((side, side), np.float32)
         beside[seen] = np.maximum(values[at.EAR], smoothstep(0.03, 0.0, values[2] + 0.045))
         _lay(out, hanging, box_blur(curtain * beside, 1, passes=1))

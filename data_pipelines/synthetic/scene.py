@@ -146,7 +146,7 @@ def draw_tones(rng: np.random.Generator) -> Tones:
         brow_density=rng.uniform(0.55, 1.0),
         stubble=rng.uniform(0.1, 0.6) if rng.uniform() < 0.35 else 0.0,
         beard=rng.uniform(0.002, 0.012) if bearded else 0.0, lashes=rng.uniform(0.25, 1.0),
-        moles=np.float32(rng.uniform([-0.06, -0.10], [0.06, 0.06], (rng.integers(0, 4), 2))),
+        moles=rng.uniform([-0.06, -0.10], [0.06, 0.06], (rng.integers(0, 4), 2)).astype(np.float32),
         offset=rng.uniform(0, 256, 8).astype(np.float32),
     )  # fmt: skip
 

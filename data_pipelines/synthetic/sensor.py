@@ -54,10 +54,10 @@ def develop(srgb: np.ndarray, sensor: Sensor) -> UInt8[np.ndarray, "H W 3"]:
     out = out @ matrix + bias
     if sensor.noise:
         out += sensor.noise * _grain(out.shape, sensor)
-    return np.uint8(np.clip(out * 255 + 0.5, 0, 255))
+    return np.clip(out * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
-def _grading(sensor: Sensor) -> tuple[np.ndarray, np.ndarray]:
+def _grading(sensor: Sensor) -> tuple[np.ndarray, np.float32]:
     """White balance, contrast about mid grey and saturation, as one matrix and an offset."""
     luminance = np.array([[0.30], [0.59], [0.11]]) * np.ones((1, 3))
     keep = 0.0 if sensor.grey else sensor.saturation

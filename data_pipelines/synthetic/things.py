@@ -23,6 +23,7 @@ class Face:
     unit: float  # pixels; the face's width, or what it would be seen from the front
     towards: np.ndarray  # where light comes from in the picture
     light: float  # how bright the picture is, about 1
+    skin: np.ndarray  # the cheeks' colour, before anything covers them
 
     def at(self, u: float, v: float) -> np.ndarray:
         """The pixel at u across and v down from between the eyes, in face widths."""
@@ -53,12 +54,14 @@ def face_of(rng: np.random.Generator, canvas: Canvas, marks: np.ndarray) -> Face
     across = left - right
     across = across / max(np.linalg.norm(across), 1e-6)
     down = np.array([-across[1], across[0]])
-    width = np.linalg.norm(marks[16] - marks[0])
+    width = float(np.linalg.norm(marks[16] - marks[0]))
     unit = max(width, 1.15 * abs((chin - middle) @ down))
     around = canvas.image[_inside(marks, canvas)]
     light = float(np.clip(0.55 + around.mean(), 0.5, 1.25)) if around.size else 1.0
     towards = np.array([rng.uniform(-0.7, 0.7), -rng.uniform(0.5, 1.0)])
-    return Face(marks, middle, across, down, unit, towards, light)
+    spots = [marks[k] * 0.6 + marks[30] * 0.4 for k in (2, 3, 13, 14)]
+    skin = np.median([_pixel(canvas, spot) for spot in spots], axis=0)
+    return Face(marks, middle, across, down, unit, towards, light, skin)
 
 
 def _inside(marks: np.ndarray, canvas: Canvas) -> tuple[slice, slice]:
@@ -73,13 +76,11 @@ def cloth_color(rng: np.random.Generator) -> np.ndarray:
     return color if rng.uniform() < 0.5 else 0.85 * color.mean() + 0.15 * color
 
 
-def skin_near(rng: np.random.Generator, canvas: Canvas, face: Face) -> np.ndarray:
+def skin_near(rng: np.random.Generator, face: Face) -> np.ndarray:
     """The face's own colour (from the cheeks), or that of anybody else's hand."""
-    if rng.uniform() < 0.25:
-        return SKIN[rng.integers(len(SKIN))] * face.light
-    spots = [face.marks[k] * 0.6 + face.marks[30] * 0.4 for k in (2, 3, 13, 14)]
-    pixels = [_pixel(canvas, spot) for spot in spots]
-    return np.median(pixels, axis=0) * np.exp(rng.normal(0, 0.06, 3))
+    stranger = rng.uniform() < 0.25
+    color = SKIN[rng.integers(len(SKIN))] * face.light if stranger else face.skin
+    return np.clip(color * np.exp(rng.normal(0, 0.06, 3)), 0.03, 1)
 
 
 def _pixel(canvas: Canvas, spot: np.ndarray) -> np.ndarray:
@@ -113,7 +114,7 @@ def _rims(canvas: Canvas, face: Face, lenses: list[np.ndarray], width: float) ->
     strokes = [canvas.stroke(np.concatenate([lens, lens[:1]]), width) for lens in lenses]
     inner = [lens[np.argmin(np.linalg.norm(lens - face.middle, axis=1))] for lens in lenses]
     bow = (inner[0] + inner[1]) / 2 - 0.02 * face.unit * face.down
-    strokes.append(canvas.stroke(smooth([inner[0], bow, inner[1]], closed=False), width))
+    strokes.append(canvas.stroke(smooth(np.stack([inner[0], bow, inner[1]]), closed=False), width))
     for lens, ear in zip(lenses, (face.marks[0], face.marks[16]), strict=True):
         side = lens[np.argmin(np.linalg.norm(lens - ear, axis=1))]
         strokes.append(canvas.stroke(np.stack([side, ear - 0.04 * face.unit * face.down]), width))
@@ -204,7 +205,7 @@ def hair(rng, canvas: Canvas, face: Face) -> None:
     color = np.clip(color, 0.02, 0.9)
     side = rng.choice([-1, 1])
     sweep = rng.choice(["fringe", "side", "curtain"], p=[0.35, 0.45, 0.2])
-    count = int(rng.integers(9, 16))
+    count = int(rng.integers(7, 13))
     coverage = np.zeros((canvas.height, canvas.width), np.float32)
     for k in range(count):
         part = (k + rng.uniform(-0.4, 0.4)) / (count - 1)
@@ -212,7 +213,7 @@ def hair(rng, canvas: Canvas, face: Face) -> None:
             top, end = (-0.42 + 0.84 * part, -0.75), (-0.46 + 0.92 * part, rng.uniform(-0.12, 0.08))
         elif sweep == "side":
             top = (side * (-0.10 + 0.5 * part), -0.78)
-            end = (side * (0.02 + 0.50 * part), rng.uniform(0.05, 0.25) + 0.75 * part)
+            end = (side * (0.06 + 0.48 * part), rng.uniform(-0.05, 0.20) + 0.60 * part)
         else:
             s = 1 if k % 2 else -1
             top, end = (s * 0.30 * part, -0.80), (s * (0.30 + 0.25 * part), rng.uniform(0.4, 1.2))
