@@ -1,4 +1,4 @@
-"""The embedded open assets, data only: head, surface, network weights, default bundle. See NOTICE."""
+"""The embedded open assets, data only: head, surface, weights, default bundle. See NOTICE."""
 
 from functools import cache
 from pathlib import Path
