@@ -116,4 +116,15 @@ def long_hair(
             (0.58 * width, -0.3 * width),
         ]
         sides.append(polygon([(sign * u, v) for u, v in inside + outside]))
-    return behind, np.maximum(*sides)
+    fray = smoothstep(0.35, 0.0, _distance_to_ends(side, middle, down, low))
+    x, y = grid(side, side)
+    tips = nearest("strands", x * 0.9, y * 0.3)  # the ends of hair are not cut with a ruler
+    keep = 1 - np.clip(fray * (0.5 + 0.7 * tips), 0, 1)
+    return behind * keep, np.maximum(*sides) * keep
+
+
+def _distance_to_ends(side: int, middle: np.ndarray, down: np.ndarray, low: float) -> np.ndarray:
+    """How far above the hair's lower end each pixel lies, in lengths of the hair."""
+    x, y = grid(side, side)
+    c, s = (float(value / low) for value in down)
+    return 1 - (x - float(middle[0])) * c - (y - float(middle[1])) * s

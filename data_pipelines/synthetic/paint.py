@@ -12,7 +12,7 @@ from data_pipelines.synthetic.noise import nearest, sample, smoothstep
 from data_pipelines.synthetic.scene import Hair, Tones
 
 _IRIS_ANGLE = 0.47  # radians, seen from the eyeball's centre
-_TEETH, _TONGUE = (0.72, 0.66, 0.55), (0.42, 0.12, 0.11)
+_TEETH, _TONGUE = (0.62, 0.57, 0.47), (0.42, 0.12, 0.11)
 
 
 def rgb(color) -> np.ndarray:

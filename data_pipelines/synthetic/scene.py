@@ -127,13 +127,14 @@ def draw_tones(rng: np.random.Generator) -> Tones:
     skin = _along(SKIN, tone) * np.exp(rng.normal(0, [0.02, 0.03, 0.05]))
     share = _HAIR_LIGHT + (_HAIR_DARK - _HAIR_LIGHT) * min(1, tone * 1.6)
     share = np.maximum(share, 0) / np.maximum(share, 0).sum()
-    hair = HAIR[rng.choice(len(HAIR), p=share)] * np.exp(rng.normal(0, 0.15, 3) * [1, 0.7, 0.7])
-    dyed = rng.uniform() < 0.04
+    shade = np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.03, 3))
+    hair = HAIR[rng.choice(len(HAIR), p=share)] * shade
+    dyed = rng.uniform() < 0.02
     hair = rng.uniform(0.1, 0.7, 3) if dyed else hair
     brow = np.minimum(HAIR[rng.choice(3)] if dyed else hair, skin * rng.uniform(0.45, 0.75))
     lip = skin * np.array([1.0, rng.uniform(0.68, 0.85), rng.uniform(0.70, 0.88)])
     if rng.uniform() < 0.22:  # lipstick
-        paint = np.array([rng.uniform(0.45, 0.8), rng.uniform(0.08, 0.35), rng.uniform(0.12, 0.4)])
+        paint = np.array([rng.uniform(0.45, 0.8), rng.uniform(0.06, 0.24), rng.uniform(0.12, 0.36)])
         lip = lip + (paint - lip) * rng.uniform(0.3, 0.9)
     iris = IRIS[rng.choice(len(IRIS), p=_iris_shares(tone))] * np.exp(rng.normal(0, 0.12, 3))
     bearded = rng.uniform() < 0.22
