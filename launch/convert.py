@@ -5,6 +5,7 @@ python -m launch.convert --idgen runs/idgen --idrank runs/idrank --expgen runs/e
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import app, flags
 
@@ -12,9 +13,10 @@ from launch import setup
 from ofer_jax import bundle
 
 WORKDIRS = {
-    name: flags.DEFINE_string(name, None, f"workdir of {name}'s training") for name in bundle.TASKS
+    name: flags.DEFINE_string(name, None, f"workdir of {name}'s training", required=True)
+    for name in bundle.TASKS
 }
-OUT = flags.DEFINE_string("out", None, "folder to write")
+OUT = flags.DEFINE_string("out", None, "folder to write", required=True)
 DTYPE = flags.DEFINE_enum("dtype", "float16", ["float16", "float32"], "how params are stored")
 
 
@@ -32,6 +34,7 @@ def main(argv: Sequence[str]) -> None:
 def convert() -> None:
     """Read the three runs and write the bundle."""
     tasks, params, provenance, heads = {}, {}, {}, {}
+    config: dict[str, Any] = {}
     for name, flag in WORKDIRS.items():
         record, params[name], best = setup.best_params(flag.value)
         config = record["config"]
@@ -53,5 +56,4 @@ def convert() -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["out", *WORKDIRS])
     app.run(main)

@@ -10,6 +10,7 @@ from jax.experimental import multihost_utils
 from tqdm import tqdm
 
 from data_pipelines import input as batches
+from launch import setup
 from ofer_jax.tasks import idrank
 
 
@@ -17,7 +18,7 @@ def draw_candidates(config: Any, workdir: Path) -> None:
     """IdRank's candidates for both splits, by the frozen IdGen that the config names."""
     if not config.idgen:
         raise ValueError("IdRank needs a trained IdGen: --config.idgen=WORKDIR")
-    record, params, _ = best_params(config.idgen)
+    record, params, _ = setup.best_params(config.idgen)
     model, c = record["config"]["model"], config.candidates
     model["sampler"]["steps"] = c.steps
     for number, split in enumerate(("train", "validation") if jax.process_index() == 0 else ()):

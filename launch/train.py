@@ -20,7 +20,7 @@ from launch import held_out, setup
 from ofer_jax import state, train, writers
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "configs/TASK_openhead.py")
-WORKDIR = flags.DEFINE_string("workdir", None, "where checkpoints and metrics go")
+WORKDIR = flags.DEFINE_string("workdir", None, "where checkpoints and metrics go", required=True)
 DATA = flags.DEFINE_string("data", None, "folder of the data set (default: config.input.dir)")
 
 
@@ -66,6 +66,6 @@ def run(config: Any, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "workdir"])
+    flags.mark_flag_as_required("config")
     jax.config.config_with_absl()
     app.run(main)

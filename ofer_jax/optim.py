@@ -86,8 +86,8 @@ def _name(path: Any) -> str:
 def clip_by_part(max_norm: float) -> optax.GradientTransformation:
     """Clip each top-level entry of the params' dict by its own global norm."""
 
-    def update(grads: Tree, state: Any, params: Tree = None) -> tuple[Tree, Any]:
-        return {name: _clip(part, max_norm) for name, part in grads.items()}, state
+    def update(updates: Tree, state: Any, params: Tree = None) -> tuple[Tree, Any]:
+        return {name: _clip(part, max_norm) for name, part in updates.items()}, state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 

@@ -193,7 +193,7 @@ class _Best:
 
     def __init__(self, parts: Mapping[str, Any], checkpoints: Checkpoints, abstract: Any) -> None:
         self.parts, self.checkpoints = parts, checkpoints
-        self.tree = checkpoints.load_best(best_layout(parts, abstract))
+        self.tree: Any = checkpoints.load_best(best_layout(parts, abstract))
 
     def update(self, step: int, params: Any, figures: Mapping[str, float]) -> None:
         """Take over what is better than before and save."""
