@@ -17,7 +17,7 @@ from ofer_jax import camera, flame, metrics
 from ofer_jax.arrays import Array, Float
 from ofer_jax.tasks import expgen, idgen, idrank
 
-_KEYPOINT_PRIOR = 3e-3  # pull towards a frontal head where six rough points are all there is
+_KEYPOINT_PRIOR = 1e-2  # pull towards a frontal head where six rough points are all there is
 
 
 def run(

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from ofer_jax import meshes, render
-from ofer_jax.reconstruct import Reconstruction
+from ofer_jax.reconstruct import PRESENCE, Reconstruction
 
 WIDTH, MARGIN, GAP = 1600, 48, 20
 IDENTITIES, EXPRESSIONS = 5, 8
@@ -111,7 +111,8 @@ def _header(page: _Page, result: Reconstruction) -> None:
 
 
 def _pose_caption(result: Reconstruction) -> str:
-    return "" if "hidden" in " ".join(result.notes) else "at the fitted pose and camera"
+    rough = result.face.presence < PRESENCE
+    return "roughly placed: the face is mostly hidden" if rough else "at the fitted pose and camera"
 
 
 # ---------------------------------------------------------------- tiles
@@ -136,8 +137,7 @@ def _overlay(result: Reconstruction, surface: Mapping[str, np.ndarray], side: in
     scale, tx, ty = (float(v) for v in result.camera)
     region = result.posed_vertices[surface["region_face"]]
     x, y = scale * region[:, 0] + tx, -scale * region[:, 1] + ty
-    extent = 1.75 * max(np.ptp(x), np.ptp(y), 8.0)
-    left, top = (x.min() + x.max() - extent) / 2, (y.min() + y.max() - extent) / 2
+    left, top, extent = _square(x, y, result.photo.image.shape)
     crop = _cut(Image.fromarray(result.photo.image), left, top, extent, side)
     zoom = side / extent
     placed = (scale * zoom, (tx - left + 0.5) * zoom - 0.5, (ty - top + 0.5) * zoom - 0.5)
@@ -147,6 +147,18 @@ def _overlay(result: Reconstruction, surface: Mapping[str, np.ndarray], side: in
         result.posed_vertices, kept, placed, (side, side), colors=colors, supersample=_SCALE_SAMPLES
     )
     return Image.fromarray(render.over(crop, drawn, coverage, 0.86))
+
+
+def _square(x: np.ndarray, y: np.ndarray, shape: Sequence[int]) -> tuple[float, float, float]:
+    """Left, top and side of a square around the face, inside the picture as far as it can be."""
+    face = max(np.ptp(x), np.ptp(y), 8.0)
+    extent = min(1.75 * face, max(1.2 * face, min(shape[:2])))
+    left, top = (x.min() + x.max() - extent) / 2, (y.min() + y.max() - extent) / 2
+    # shifted into the picture, but never so far that the face is cut
+    slack = (extent - face) / 2
+    left += np.clip(-0.5 - left, 0, slack) - np.clip(left + extent - shape[1] + 0.5, 0, slack)
+    top += np.clip(-0.5 - top, 0, slack) - np.clip(top + extent - shape[0] + 0.5, 0, slack)
+    return left, top, extent
 
 
 def _cut(
