@@ -221,7 +221,7 @@ class Reconstructor:
                 )
 
     def _result(self, found: Found, seed: int, outputs: Mapping[str, np.ndarray]) -> Reconstruction:
-        values = dict(outputs)
+        values: dict[str, Any] = dict(outputs)
         values["expression"] = int(values["expression"])
         values["camera_error"] = float(values["camera_error"])
         return Reconstruction(
