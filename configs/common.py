@@ -1,4 +1,4 @@
-"""What the experiments share: the parts of a config that are not the model's."""
+"""What the experiments share: the parts of a config that are not its own."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 
 def base(task: str) -> ConfigDict:
-    """Fields that every config has; lengths and rates are set by the experiment."""
+    """Fields that every config has; `set_lengths` or `set_published` add the rest."""
     config = ConfigDict()
     config.task = task
     config.seed = 0
@@ -18,7 +18,7 @@ def base(task: str) -> ConfigDict:
             "dir": "data/openhead",
             "batch_size": 256,  # over all devices and processes
             "occluded_share": 0.5,
-            "candidates": "",
+            "candidates": "",  # set by the launch for IdRank
             "num_candidates": 0,
         }
     )
@@ -27,37 +27,73 @@ def base(task: str) -> ConfigDict:
             "learning_rate": 1e-3,
             "schedule": "cosine",
             "warmup_steps": 200,
-            "weight_decay": 1e-4,
+            "weight_decay": 1e-2,
             "b1": 0.9,
             "b2": 0.99,
             "clip": 1.0,
-            "groups": {},  # regex -> factor on the learning rate; 0 freezes
+            "groups": ConfigDict(),  # regex -> factor on the learning rate; 0 freezes
         }
     )
     config.mesh = ConfigDict({"data": -1, "fsdp": 1, "rules": ((".*", "replicate"),)})
     config.ema_decay = 0.999
     config.keep = 2
-    config.patience_steps = 0  # stop when no held-out figure got better for so long; 0: never
     return config
 
 
-def set_lengths(config: ConfigDict, total: int, log: int, evaluate: int, ckpt: int) -> None:
-    """Steps in all, and between two log lines, evaluations and checkpoints."""
-    config.total_steps, config.log_steps = total, log
-    config.eval_steps, config.ckpt_steps = evaluate, ckpt
+def is_demo(variant: str) -> bool:
+    """Whether `CONFIG:demo` was asked for, the only variant there is."""
+    if variant not in ("", "demo"):
+        raise ValueError(f"variant {variant!r} is not known; use 'demo', or none")
+    return variant == "demo"
+
+
+def set_lengths(config: ConfigDict, demo: bool, total: int, patience: int) -> None:
+    """Steps in all; and the few of the demo."""
+    config.total_steps, config.patience_steps = total, patience
+    config.log_steps, config.eval_steps, config.ckpt_steps = 100, 500, 1000
+    if demo:
+        config.total_steps, config.patience_steps = 300, 0
+        config.log_steps, config.eval_steps, config.ckpt_steps = 50, 100, 300
+        config.optim.warmup_steps, config.ema_decay = 20, 0.98
+        config.input.batch_size = min(config.input.batch_size, 128)
+
+
+def set_published(config: ConfigDict, total: int, learning_rate: float) -> None:
+    """The published optimiser (without its plateau rule) on 64 pictures a step; no EMA."""
+    config.total_steps, config.patience_steps = total, 0
+    config.log_steps, config.eval_steps, config.ckpt_steps = 100, 2000, 2000
+    config.optim.update({"learning_rate": learning_rate, "schedule": "constant", "warmup_steps": 0})
+    config.optim.update({"weight_decay": 1e-4, "b2": 0.999, "clip": 0.0})
+    config.input.batch_size, config.ema_decay = 64, 0.0
 
 
 def diffusion(prediction_type: str, loss: str) -> dict[str, Any]:
-    """The diffusion part of a model: the published schedule, and how the network is trained."""
+    """The published schedule, and how the network is trained and sampled."""
     return {
         "prediction_type": prediction_type,
         "loss": loss,
         "schedule": {"steps": 1000, "beta_start": 1e-4, "beta_end": 1e-2},
         "sampler": {"name": "ddim", "steps": 50, "eta": 1.0},
-        "weight_power": 0.0,
-        "feature_noise": 0.0,
+        # Weights (rms / mean)^power of the coefficients: by what they move, unless published.
+        "weight_power": 1.0 if loss == "l2" else 0.0,
     }
 
 
-def variant_error(name: str, known: tuple[str, ...]) -> ValueError:
-    return ValueError(f"variant {name!r} is not known; use one of {', '.join(known)}, or none")
+def open_features(width: int, dropout: float) -> dict[str, Any]:
+    """The open face features and a trainable encoder on them."""
+    return {
+        "features": {"name": "open", "size": 557},  # the launch takes the size of the data
+        "feature_noise": 0.1,
+        "encoder": {"name": "mlp", "hidden": (width,), "out_dim": width, "dropout": dropout},
+    }
+
+
+def denoiser(widths: tuple[int, ...], context_dim: int) -> dict[str, Any]:
+    """A small denoiser, without attention."""
+    return {"widths": widths, "context_dim": context_dim, "time_dim": 64, "attention": False}
+
+
+def published_denoiser(widths: tuple[int, ...], context_dim: int) -> dict[str, Any]:
+    """The paper's network."""
+    sizes = {"time_dim": 512, "tokens": 16, "heads": 4, "head_dim": 32}
+    return {"widths": widths, "context_dim": context_dim, **sizes, "attention": True}

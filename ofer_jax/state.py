@@ -48,11 +48,11 @@ def apply_gradients(
 
 
 def table(params: Tree) -> str:
-    """Each array's path, shape and size, and the total, to be printed."""
-    rows = [
-        (jax.tree_util.keystr(path, simple=True, separator="/"), str(tuple(p.shape)), p.size)
-        for path, p in jax.tree_util.tree_leaves_with_path(params)
-    ]
-    rows.append(("total", "", sum(size for *_, size in rows)))
-    width = max(len(name) for name, *_ in rows)
-    return "\n".join(f"{name:<{width}}  {shape:>16}  {size:>11,}" for name, shape, size in rows)
+    """The number of parameters of each module and in all, to be printed."""
+    sizes: dict[str, int] = {}
+    for path, p in jax.tree_util.tree_leaves_with_path(params):
+        name = "/".join(jax.tree_util.keystr(path, simple=True, separator="/").split("/")[:2])
+        sizes[name] = sizes.get(name, 0) + p.size
+    sizes["total"] = sum(sizes.values())
+    width = max(map(len, sizes))
+    return "\n".join(f"{name:<{width}}  {size:>11,}" for name, size in sizes.items())

@@ -1,0 +1,40 @@
+"""IdRank on the open head: scores IdGen's candidates; train IdGen first.
+
+    python -m launch.train --config configs/idrank_openhead.py --config.idgen=runs/idgen \\
+        --data DIR --workdir runs/idrank
+
+Time: TIME_IDRANK
+Expected: FIGURE_IDRANK
+`--config configs/idrank_openhead.py:demo` is the small one of `make demo`.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    demo = common.is_demo(variant)
+    width = 32 if demo else 128
+    config = common.base("idrank")
+    config.idgen = ""  # the workdir of a trained IdGen
+    # `pool` candidates a picture are drawn once, in `steps` of DDIM; `keep` coefficients are kept.
+    config.candidates = ConfigDict({"pool": 64, "keep": 150, "steps": 25})
+    config.input.num_candidates = 32  # of the pool, others in each epoch
+    config.input.batch_size = 32 if demo else 64
+    config.model = ConfigDict(
+        {
+            **common.open_features(width, 0.3),
+            "context_dim": width,
+            "temperature": 0.1,
+            "vertex_stride": 8,
+            "relative": True,
+            "vertex_scale": 0.5,
+            "net": {"hidden": (2 * width, width, width // 2), "groups": 8},
+        }
+    )
+    common.set_lengths(config, demo, total=6000, patience=2000)
+    if demo:
+        config.candidates.pool = config.input.num_candidates = 16
+        config.candidates.steps = 10
+    return config
