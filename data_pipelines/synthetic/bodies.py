@@ -1,12 +1,12 @@
 """Draw a head's coefficients: identity, pose, gaze, and an expression of a few facial units.
 
-The units act as in the head's own prior (`data_pipelines.head.expressions`), the two sides of
+The units act as in the head's own prior (`data_pipelines.openhead.expressions`), the two sides of
 a face nearly alike; the jaw opens in half of all pictures.
 """
 
 import numpy as np
 
-from data_pipelines.head.expressions import draw_activations
+from data_pipelines.openhead.expressions import draw_activations
 from data_pipelines.synthetic.scene import Body, draw_rotation
 
 

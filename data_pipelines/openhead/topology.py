@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_pipelines.head.mpfb import Archive
+from data_pipelines.openhead.mpfb import Archive
 
 BODY_VERTICES = 4517
 HELPERS = ("l-eye", "r-eye", "lower-teeth", "upper-teeth", "tongue")

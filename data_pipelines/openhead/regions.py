@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from data_pipelines.head.landmarks import OVAL, SIZE, camera, turned
-from data_pipelines.head.mpfb import Archive
-from data_pipelines.head.topology import Topology
+from data_pipelines.openhead.landmarks import OVAL, SIZE, camera, turned
+from data_pipelines.openhead.mpfb import Archive
+from data_pipelines.openhead.topology import Topology
 from ofer_jax.render import project, rasterize
 
 MATERIALS = ("skin", "lips", "eye", "teeth", "tongue", "inner_mouth", "ear")

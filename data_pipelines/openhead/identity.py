@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from data_pipelines.head.mpfb import Archive
+from data_pipelines.openhead.mpfb import Archive
 
 ANCESTRIES, SEXES, AGES = ("african", "asian", "caucasian"), ("female", "male"), ("young", "old")
 LEVELS = ("min", "average", "max")
