@@ -138,7 +138,7 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[PhotoError]]:
             files.append(path)
             continue
         try:
-            inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in EXTENSIONS]
+            inside = [p for p in sorted(path.iterdir()) if _looks_like_a_picture(p.name)]
         except OSError as error:
             errors.append(PhotoError(f"{path}: cannot be listed ({error.strerror})"))
             continue
@@ -148,6 +148,10 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[PhotoError]]:
             )
         files.extend(inside)
     return list(dict.fromkeys(files)), errors
+
+
+def _looks_like_a_picture(name: str) -> bool:
+    return Path(name).suffix.lower() in EXTENSIONS and not name.startswith(".")
 
 
 def _decode(path: Path) -> tuple[Image.Image, tuple[int, int]]:

@@ -206,6 +206,7 @@ def _numbers(values: Any) -> Any:
 
 def unused_folder(root: Path, stem: str, taken: set[Path]) -> Path:
     """`root/stem`, or with -2, -3 ... where another photograph of this run has that name."""
+    stem = stem.strip(". ") or "photo"
     path, number = root / stem, 2
     while path in taken:
         path, number = root / f"{stem}-{number}", number + 1

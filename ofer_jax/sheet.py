@@ -78,7 +78,8 @@ class _Page:
         self.y = MARGIN
 
     def text(self, text: str, size: int, color: tuple[int, int, int]) -> None:
-        self.draw.text((MARGIN, self.y), _plain(text), color, _font(size))
+        fitted = _fitted(_plain(text), _font(size), WIDTH - 2 * MARGIN)
+        self.draw.text((MARGIN, self.y), fitted, color, _font(size))
         self.y += round(size * 1.45)
 
     def space(self, height: int) -> None:
@@ -311,6 +312,20 @@ def _rounded(size: Size) -> Image.Image:
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
+
+
+def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """The text, its middle left out where it is too wide."""
+    if font.getlength(text) <= width:
+        return text
+    kept = next(
+        k for k in range(len(text) // 2, -1, -1) if font.getlength(_cut_out(text, k)) <= width
+    )
+    return _cut_out(text, kept)
+
+
+def _cut_out(text: str, kept: int) -> str:
+    return text[:kept] + " ... " + text[len(text) - kept :]
 
 
 def _plain(text: str) -> str:

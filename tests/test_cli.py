@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ofer_jax import bundle, cli, reconstruct
+from ofer_jax import bundle, cli, reconstruct, report, sheet
 from tests import untrained
 
 PHOTOS = Path(__file__).resolve().parents[1] / "launch" / "demo_photos"
@@ -277,3 +277,20 @@ def test_a_cache_that_cannot_be_written_is_done_without(settings, monkeypatch, t
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     cli.keep_compiled()
     assert settings == {}
+
+
+def test_folder_names_are_sound_and_differ(tmp_path):
+    taken: set[Path] = set()
+    names = [
+        report.unused_folder(tmp_path, stem, taken).name for stem in ("a", "a", ".", "..", "a")
+    ]
+    assert names == ["a", "a-2", "photo", "photo-2", "a-3"]
+
+
+def test_long_and_foreign_names_fit_on_the_page():
+    font = sheet._font(38)
+    fitted = sheet._fitted(sheet._plain("München/人" + "x" * 200 + "end.jpg"), font, 800)
+    assert font.getlength(fitted) <= 800
+    assert fitted.startswith("Mu")
+    assert fitted.endswith("end.jpg")
+    assert fitted.isascii()

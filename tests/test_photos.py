@@ -124,7 +124,7 @@ def test_tiny_and_narrow(tmp_path):
 
 
 def test_folder_gives_its_pictures_in_order(tmp_path):
-    for name in ("b.png", "a.JPG", "notes.txt"):
+    for name in ("b.png", "a.JPG", "notes.txt", "._a.JPG"):
         (tmp_path / name).touch()
     (tmp_path / "empty").mkdir()
     files, errors = photos.find([tmp_path, tmp_path / "a.JPG", tmp_path / "empty", "missing.png"])
