@@ -73,7 +73,7 @@ def diffusion(prediction_type: str, loss: str) -> dict[str, Any]:
         "prediction_type": prediction_type,
         "loss": loss,
         "schedule": {"steps": 1000, "beta_start": 1e-4, "beta_end": 1e-2},
-        "sampler": {"name": "ddim", "steps": 50, "eta": 1.0},
+        "sampler": {"name": "dpm", "steps": 30},
         # Weights (rms / mean)^power of the coefficients: by what they move, unless published.
         "weight_power": 1.0 if loss == "l2" else 0.0,
     }

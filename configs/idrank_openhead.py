@@ -18,8 +18,9 @@ def get_config(variant: str = "") -> ConfigDict:
     width = 32 if demo else 128
     config = common.base("idrank")
     config.idgen = ""  # the workdir of a trained IdGen
-    # `pool` candidates a picture are drawn once, in `steps` of DDIM; `keep` coefficients are kept.
-    config.candidates = ConfigDict({"pool": 64, "keep": 150, "steps": 25})
+    # `pool` candidates a picture are drawn once by `sampler`; `keep` coefficients are kept.
+    sampler = {"name": "dpm", "steps": 20}
+    config.candidates = ConfigDict({"pool": 64, "keep": 150, "sampler": sampler})
     config.input.num_candidates = 32  # of the pool, others in each epoch
     config.input.batch_size = 32 if demo else 64
     config.model = ConfigDict(
@@ -36,5 +37,5 @@ def get_config(variant: str = "") -> ConfigDict:
     common.set_lengths(config, demo, total=6000, patience=2000)
     if demo:
         config.candidates.pool = config.input.num_candidates = 16
-        config.candidates.steps = 10
+        config.candidates.sampler.steps = 10
     return config

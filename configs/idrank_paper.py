@@ -15,7 +15,8 @@ from configs import common
 def get_config() -> ConfigDict:
     config = common.base("idrank")
     config.idgen = ""
-    config.candidates = ConfigDict({"pool": 400, "keep": 300, "steps": 100})
+    sampler = {"name": "dpm", "steps": 50}
+    config.candidates = ConfigDict({"pool": 400, "keep": 300, "sampler": sampler})
     config.input.num_candidates = 100
     config.model = ConfigDict(
         {

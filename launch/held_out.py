@@ -20,7 +20,7 @@ def draw_candidates(config: Any, workdir: Path) -> None:
         raise ValueError("IdRank needs a trained IdGen: --config.idgen=WORKDIR")
     record, params, _ = setup.best_params(config.idgen)
     model, c = record["config"]["model"], config.candidates
-    model["sampler"]["steps"] = c.steps
+    model["sampler"] = c.sampler.to_dict()
     for number, split in enumerate(("train", "validation") if jax.process_index() == 0 else ()):
         arrays = batches.load_split(config.input.dir, split)
         for kind in batches.KINDS:

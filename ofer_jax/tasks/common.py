@@ -20,6 +20,8 @@ from ofer_jax.arrays import Array, Float, Int, Key
 from ofer_jax.diffusion import gaussian, samplers, schedule
 from ofer_jax.models import Denoiser, FeatureEncoder, Regressor, sampling_fn
 
+SAMPLERS = {"ddpm": samplers.ddpm, "ddim": samplers.ddim, "dpm": samplers.dpm}
+
 Config = Mapping[str, Any]
 Params = dict[str, Any]
 
@@ -157,13 +159,12 @@ def sample_coefficients(
     keys: Key[Array, "B"],
     num_samples: int,
     size: int,
-    steps: int | None = None,
-    eta: float | None = None,
+    sampler: Config | None = None,
 ) -> Float[Array, "B K D"]:
     """`num_samples` draws for each context; those of picture b depend on `keys[b]` alone.
 
-    `steps` and `eta` default to the config's sampler; where that is 'ddpm', giving `steps` asks for
-    DDIM instead.
+    `sampler` is {'name': 'dpm', 'ddim' or 'ddpm', and that function's own options}; by default the
+    config's.
     """
     table, net = noise_schedule(config), denoiser(config, size)
     predict = sampling_fn(net, {"params": params["net"]}, context, num_samples)
@@ -171,14 +172,12 @@ def sample_coefficients(
     def predict_eps(xt: Float[Array, "N D"], t: Int[Array, "N"]) -> Float[Array, "N D"]:
         return gaussian.to_eps(table, predict(xt, t), xt, t, config["prediction_type"])
 
+    options = dict(sampler or config["sampler"])
+    name = options.pop("name")
+    if name not in SAMPLERS:
+        raise ValueError(f"sampler {name!r} is not known; use one of {', '.join(SAMPLERS)}")
     of_samples = jax.vmap(lambda key: jax.random.split(key, num_samples))(keys).reshape(-1)
-    sampler, shape = config["sampler"], (of_samples.shape[0], size)
-    if sampler["name"] == "ddpm" and steps is None:
-        x = samplers.ddpm(table, predict_eps, of_samples, shape)
-    else:
-        steps = sampler.get("steps", 50) if steps is None else steps
-        eta = sampler.get("eta", 1.0) if eta is None else eta
-        x = samplers.ddim(table, predict_eps, of_samples, shape, steps=steps, eta=eta)
+    x = SAMPLERS[name](table, predict_eps, of_samples, (of_samples.shape[0], size), **options)
     return x.reshape(context.shape[0], num_samples, size)
 
 

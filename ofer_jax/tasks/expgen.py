@@ -74,15 +74,14 @@ def sample(
     features: Float[Array, "B F"],
     key: Key[Array, "*B"],
     num_samples: int,
-    steps: int | None = None,
-    eta: float | None = None,
+    sampler: Config | None = None,
 ) -> tuple[Float[Array, "B M E"], Float[Array, "B M 3"]]:
     """`num_samples` expressions for each picture: (expression [B, M, E], jaw [B, M, 3] axis-angle
     radians). Arguments as `idgen.sample`."""
     context = common.encode(config, params["encoder"], features)
     keys = common.picture_keys(key, features.shape[0])
     size = config["num_expression"]
-    x = common.sample_coefficients(config, params, context, keys, num_samples, size + 3, steps, eta)
+    x = common.sample_coefficients(config, params, context, keys, num_samples, size + 3, sampler)
     mean, scale = _offsets(config)
     x = x * scale[None, None] + mean[None, None]
     rest = jnp.zeros((*x.shape[:2], config["total_expression"] - size), x.dtype)

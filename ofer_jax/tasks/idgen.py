@@ -134,11 +134,10 @@ def sample(
     features: Float[Array, "B F"],
     key: Key[Array, "*B"],
     num_samples: int,
-    steps: int | None = None,
-    eta: float | None = None,
+    sampler: Config | None = None,
 ) -> Float[Array, "B K S"]:
     """`num_samples` shape coefficient vectors for each picture, encoded once. Jit it in the caller
-    (config, num_samples, steps and eta static).
+    (config, num_samples and sampler static).
 
     Args:
       config: the task's config, as the bundle holds it.
@@ -146,13 +145,12 @@ def sample(
       features: frozen features of the pictures.
       key: one key, or one a picture [B]; then a picture's samples do not depend on its company.
       num_samples: K.
-      steps: of DDIM; the config's by default.
-      eta: 1 is stochastic (the default of the config), 0 deterministic.
+      sampler: see `common.sample_coefficients`; the config's by default.
     """
     context = common.encode(config, params["encoder"], features)
     keys = common.picture_keys(key, features.shape[0])
     size = config["num_coefficients"]
-    z = common.sample_coefficients(config, params, context, keys, num_samples, size, steps, eta)
+    z = common.sample_coefficients(config, params, context, keys, num_samples, size, sampler)
     return complete(config, params["basis"], z, keys)
 
 
