@@ -116,7 +116,7 @@ def long_hair(
             (0.58 * width, -0.3 * width),
         ]
         sides.append(polygon([(sign * u, v) for u, v in inside + outside]))
-    fray = smoothstep(0.35, 0.0, _distance_to_ends(side, middle, down, low))
+    fray = smoothstep(0.35, 0.0, _distance_to_ends(side, middle, down, float(low)))
     x, y = grid(side, side)
     tips = nearest("strands", x * 0.9, y * 0.3)  # the ends of hair are not cut with a ruler
     keep = 1 - np.clip(fray * (0.5 + 0.7 * tips), 0, 1)
