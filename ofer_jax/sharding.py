@@ -19,18 +19,20 @@ REPLICATE: Rules = ((".*", "replicate"),)
 FSDP: Rules = (("kernel$", "fsdp"), (".*", "replicate"))
 
 
-def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
-    """A mesh over all devices of all processes; `data` -1 takes what `fsdp` leaves.
+def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh over all devices of all processes (or `devices`); `data` -1 takes what `fsdp` leaves.
 
     Raises:
       ValueError: if the sizes do not make up the number of devices.
     """
-    count = jax.device_count()
+    devices = jax.devices() if devices is None else devices
+    count = len(devices)
     data = count // fsdp if data == -1 else data
     if data * fsdp != count:
         raise ValueError(f"mesh: data {data} x fsdp {fsdp} is not the number of devices, {count}")
     # Explicit axes, the default of make_mesh, refuse plain indexing of tables.
-    return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+    types = (AxisType.Auto,) * 2
+    return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=types, devices=devices)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -1,0 +1,92 @@
+"""Bundles round-trip, and refuse damage and other heads in one line."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from ofer_jax import bundle
+from tests import toy
+
+
+@pytest.fixture(scope="module")
+def made() -> bundle.Bundle:
+    return toy.random_bundle(jax.random.key(0), toy.head(), toy.FEATURES)
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float32", 0.0), ("float16", 1e-3)])
+def test_a_bundle_comes_back(dtype: str, error: float, made: bundle.Bundle, tmp_path: Path) -> None:
+    bundle.save(made, tmp_path / "b", dtype)
+    read = bundle.load(tmp_path / "b", toy.head())
+    assert read.config["tasks"] == made.config["tasks"]
+    assert read.config["head"] == {"name": "toy", "sha256": "0" * 64}
+    assert jax.tree.structure(read.params) == jax.tree.structure(made.params)
+
+    def close(a: np.ndarray, b: np.ndarray) -> None:
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=error, atol=error)
+
+    jax.tree.map(close, read.params, made.params)
+
+
+def test_an_encoder_without_parameters_comes_back(made: bundle.Bundle, tmp_path: Path) -> None:
+    params = {**made.params, "expgen": {**made.params["expgen"], "encoder": {}}}
+    bundle.save(bundle.Bundle(made.config, params), tmp_path / "b")
+    assert bundle.load(tmp_path / "b").params["expgen"]["encoder"] == {}
+
+
+def test_saving_replaces_a_bundle(made: bundle.Bundle, tmp_path: Path) -> None:
+    for dtype in ("float32", "float16"):
+        bundle.save(made, tmp_path / "b", dtype)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b"]
+    assert [p.exists() for p in bundle.files(tmp_path / "b")] == [True, True]
+
+
+def test_another_head_is_refused(made: bundle.Bundle, tmp_path: Path) -> None:
+    bundle.save(made, tmp_path / "b")
+    other = dataclasses.replace(toy.head(), name="other", sha256="1" * 64)
+    with pytest.raises(ValueError, match=r"trained on head 'toy'.*not on 'other'") as caught:
+        bundle.load(tmp_path / "b", other)
+    assert "\n" not in str(caught.value)
+
+
+def test_damage_is_one_clear_line(made: bundle.Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    bundle.save(made, folder)
+    params, config = folder / "params.safetensors", folder / "config.json"
+    whole = {path: path.read_bytes() for path in (params, config)}
+
+    def refused(message: str) -> None:
+        with pytest.raises(ValueError, match=message) as caught:
+            bundle.load(folder)
+        assert "\n" not in str(caught.value)
+        for path, data in whole.items():
+            path.write_bytes(data)
+
+    params.write_bytes(whole[params][:-10])
+    refused("params.safetensors is damaged")
+    params.write_bytes(whole[params][:-1] + b"\x55")
+    refused("params.safetensors is damaged")
+    params.unlink()
+    refused("params.safetensors: No such file")
+    config.write_bytes(whole[config][:100])
+    refused("config.json is damaged")
+    config.write_bytes(b"[]")
+    refused("not of a bundle of format 1")
+    stored = json.loads(whole[config])
+    config.write_text(json.dumps({**stored, "format": 99}))
+    refused("not of a bundle of format 1")
+    del stored["tasks"]["idrank"]
+    config.write_text(json.dumps(stored))
+    refused("config.json lacks idrank")
+    config.unlink()
+    refused("config.json: No such file")
+
+
+def test_a_bundle_needs_all_three_tasks(made: bundle.Bundle) -> None:
+    tasks = {k: v for k, v in made.config["tasks"].items() if k != "expgen"}
+    with pytest.raises(ValueError, match="expgen is missing"):
+        bundle.make(tasks, made.params, toy.head())
