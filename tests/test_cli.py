@@ -91,10 +91,14 @@ def test_a_rerun_replaces_its_own_files_only(run, tmp_path):
     folder = tmp_path / "astronaut"
     (folder / "mine.txt").write_text("keep")
     (folder / "meshes" / "identity-9.stl").write_text("keep")
-    again = ("--shapes", "2", "--expressions", "1", "--format", "obj")
+    again = ("--shapes", "4", "--expressions", "2", "--format", "obj")
     assert run(ASTRONAUT, "--out", tmp_path, *again, quick=False)[0] == 0
     left = sorted(p.name for p in (folder / "meshes").iterdir())
-    assert left == ["expression-01.obj", "identity-1.obj", "identity-2.obj", "identity-9.stl"]
+    assert left == [
+        *(f"expression-0{i}.obj" for i in (1, 2)),
+        *(f"identity-{i}.obj" for i in (1, 2, 3, 4)),
+        "identity-9.stl",
+    ]
     assert (folder / "mine.txt").read_text() == "keep"
     assert not [p for p in folder.iterdir() if p.name.startswith(".")]
 
