@@ -19,7 +19,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model = ConfigDict(
         {
             **common.diffusion("v", "l2"),
-            **common.open_features(width, 0.2),
+            **common.open_features(width, 0.4),
             "num_expression": 50,
             "total_expression": 100,
             # Of the synthetic set's draws: data_pipelines/synthetic/bodies.py.
@@ -29,5 +29,5 @@ def get_config(variant: str = "") -> ConfigDict:
             "net": common.denoiser((64,) if demo else (192,), width),
         }
     )
-    common.set_lengths(config, demo, total=12_000, patience=4000)
+    common.set_lengths(config, demo, total=4000, patience=2000)
     return config

@@ -19,7 +19,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model = ConfigDict(
         {
             **common.diffusion("v", "l2"),
-            **common.open_features(width, 0.2),
+            **common.open_features(width, 0.4),
             # The face's leading directions; what they leave open is drawn from the prior.
             "num_coefficients": size,
             "basis": "face",
@@ -28,5 +28,5 @@ def get_config(variant: str = "") -> ConfigDict:
             "regressor": {"hidden": (2 * width,), "out_dim": size, "dropout": 0.3},
         }
     )
-    common.set_lengths(config, demo, total=12_000, patience=4000)
+    common.set_lengths(config, demo, total=4000, patience=2000)
     return config
