@@ -16,7 +16,7 @@ from tests import toy
 
 def command(root: Path, *words: object) -> subprocess.CompletedProcess:
     line = [sys.executable, "-m", "launch.evaluate", *map(str, words)]
-    return subprocess.run(line, cwd=root, capture_output=True, text=True, timeout=300)
+    return subprocess.run(line, cwd=root, capture_output=True, text=True, timeout=900)
 
 
 def write_split(folder: Path, head: flame.FlameModel) -> None:
