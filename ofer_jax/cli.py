@@ -57,8 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("photos", nargs="+", metavar="PHOTO", help="picture, or folder of pictures")
     one.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default: out")
-    one.add_argument("--shapes", type=_count(2), default=100, help="shapes to draw (default 100)")
-    one.add_argument("--expressions", type=_count(1), default=15, help="default 15")
+    one.add_argument(
+        "--shapes", type=_count(2), default=100, metavar="K", help="shapes to draw (default 100)"
+    )
+    one.add_argument("--expressions", type=_count(1), default=15, metavar="M", help="default 15")
     one.add_argument(
         "--format",
         type=_formats,
@@ -66,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LIST",
         help="mesh formats, with commas: ply,obj,glb (default: all three)",
     )
-    one.add_argument("--seed", type=_count(0), default=0, help="of all random draws (default 0)")
+    one.add_argument(
+        "--seed", type=_count(0), default=0, metavar="N", help="of all random draws (default 0)"
+    )
     one.add_argument(
         "--all-faces",
         action="store_true",
