@@ -25,16 +25,20 @@ def get_config(variant: str = "") -> ConfigDict:
     config.input.batch_size = 32 if demo else 64
     config.model = ConfigDict(
         {
-            **common.open_features(width, 0.3),
+            **common.open_features(width, 0.5),
+            "feature_noise": 0.3,
             "context_dim": width,
             "temperature": 0.1,
             "vertex_stride": 8,
             "relative": True,
+            "rigid_free": True,
             "vertex_scale": 0.5,
-            "net": {"hidden": (2 * width, width, width // 2), "groups": 8},
+            "net": {"hidden": (2 * width, width, width // 2), "groups": 8, "distance": True},
         }
     )
-    common.set_lengths(config, demo, total=6000, patience=2000)
+    config.optim.update({"learning_rate": 2e-4, "weight_decay": 1e-2})
+    common.set_lengths(config, demo, total=1000, patience=0)
+    config.eval_steps = 100 if demo else 250
     if demo:
         config.candidates.pool = config.input.num_candidates = 16
         config.candidates.sampler.steps = 10

@@ -26,6 +26,7 @@ def get_config() -> ConfigDict:
             "temperature": 1.0,
             "vertex_stride": 1,
             "relative": False,
+            "rigid_free": False,
             "vertex_scale": 1.0,
             "net": {"hidden": (4096, 1024, 256, 64), "groups": 8},
         }

@@ -42,7 +42,8 @@ def convert() -> None:
             raise ValueError(f"--{name}={flag.value} holds a run of {config['task']}")
         tasks[name], heads[name] = config["model"], record["head"]
         provenance[name] = {
-            **{key: record[key] for key in ("command", "data", "versions", "device")},
+            "command": setup.told(record["command"]),
+            **{key: record[key] for key in ("data", "versions", "device")},
             "seed": config["seed"],
             "best": {n: [int(best["steps"][n]), float(v)] for n, v in best["values"].items()},
         }

@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,11 @@ def best_params(workdir: str | Path) -> tuple[dict[str, Any], Any, dict[str, Any
     abstract = jax.eval_shape(init, jax.random.key(0), constants)
     best = checkpoint.read_best(workdir, train.best_layout(task.BEST, abstract))
     return record, best.pop("params"), best
+
+
+def told(command: str) -> str:
+    """A command for others to read: of a path from the root, only the last name is told."""
+    return re.sub(r"(?<![\w./-])/(?:[^\s/=]+/)*([^\s/=]+)", r"\1", command)
 
 
 def record(config: Any, workdir: Path, head: flame.FlameModel, meta: dict[str, Any]) -> None:

@@ -8,6 +8,10 @@ move with the candidates when these are permuted, for any K. A layer with contex
 the last one without norm and activation. The first linear layer is split in two, so that the mean's
 part is computed once for each picture.
 
+`distance` (not in the paper) adds -g |x - mean|, the root mean square distance to the candidates'
+mean with a learnt factor g > 0. Being near the mean is the best single sign of a good candidate,
+and linear layers learn a distance poorly from few lists.
+
 Selvaraju et al., "OFER: Occluded Face Expression Reconstruction", CVPR 2025.
 """
 
@@ -32,6 +36,7 @@ class Ranker(nn.Module):
 
     hidden: Sequence[int] = (4096, 1024, 256, 64)
     groups: int = 8
+    distance: bool = False
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Ranker:
@@ -49,6 +54,10 @@ class Ranker(nn.Module):
         """Candidates that are False in `where` leave the mean; their own score means nothing."""
         x = candidates.reshape(*candidates.shape[:2], -1)
         mean = _mean(x, where)
+        near: Array | float = 0.0
+        if self.distance:
+            gain = self.param("log_gain", nn.initializers.constant(1.0), ())
+            near = jnp.exp(gain) * jnp.sqrt(jnp.mean(jnp.square(x - mean), axis=-1) + 1e-12)
         for i, width in enumerate((*self.hidden, 1)):
             if i == 0:
                 from_mean = layers.dense(width, name="mean_0")(mean)
@@ -60,7 +69,7 @@ class Ranker(nn.Module):
             scale = nn.sigmoid(layers.dense(width, name=f"scale_{i}")(context))
             shift = layers.dense(width, use_bias=False, name=f"shift_{i}")(context)
             x = h * scale[:, None] + shift[:, None]
-        return x[..., 0]
+        return x[..., 0] - near
 
 
 def _mean(x: Float[Array, "B K N"], where: Bool[Array, "B K"] | None) -> Float[Array, "B 1 N"]:

@@ -32,14 +32,18 @@ FROZEN = ()
 
 def constants(config: Config, model: FlameModel, region: np.ndarray) -> dict[str, np.ndarray]:
     """The front of the head as the ranker sees it, every `vertex_stride`-th vertex of `region`
-    (for the open head: surface()['region_front']).
+    (for the open head: surface()['region_front']). With `rigid_free`, what a rigid motion of the
+    head could make is taken out, so that only its form is scored, as the evaluation measures it.
 
     Returns float32, mm: 'template' [R, 3], 'directions' [R, 3, S].
     """
     region = np.asarray(region)[:: config["vertex_stride"]]
+    template, directions = np.asarray(model.v_template)[region], np.asarray(model.shapedirs)[region]
+    if config["rigid_free"]:
+        directions = common.rigid_free(template, directions)
     return {
-        "template": 1e3 * np.asarray(model.v_template, np.float32)[region],
-        "directions": 1e3 * np.asarray(model.shapedirs, np.float32)[region],
+        "template": 1e3 * template.astype(np.float32),
+        "directions": 1e3 * directions.astype(np.float32),
     }
 
 

@@ -65,3 +65,11 @@ def test_widths_must_split_into_the_groups(small):
     *_, candidates, context = small
     with pytest.raises(ValueError, match="12 channels do not split into 8 groups"):
         Ranker(hidden=(12,)).init(jax.random.key(0), candidates, context)
+
+
+def test_distance_prefers_the_middle_before_any_training():
+    candidates = jnp.linspace(-1.0, 1.0, 5)[None, :, None] * jnp.ones((2, 5, 6)) * 100
+    context = jnp.ones((2, 3))
+    net = Ranker(hidden=(8,), distance=True)
+    scores = net.apply(net.init(jax.random.key(0), candidates, context), candidates, context)
+    np.testing.assert_array_equal(jnp.argmax(scores, -1), [2, 2])
