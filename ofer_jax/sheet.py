@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from ofer_jax import meshes, render
 from ofer_jax.reconstruct import PRESENCE, Reconstruction
@@ -143,11 +143,20 @@ def _overlay(result: Reconstruction, surface: Mapping[str, np.ndarray], side: in
     zoom = side / extent
     placed = (scale * zoom, (tx - left + 0.5) * zoom - 0.5, (ty - top + 0.5) * zoom - 0.5)
     kept = _within(result.triangles, _face_vertices(surface, len(result.posed_vertices)))
-    colors = _colors(result, surface)
+    colors = 1.1 * _colors(result, surface)
     drawn, coverage = render.shade(
         result.posed_vertices, kept, placed, (side, side), colors=colors, supersample=_SCALE_SAMPLES
     )
-    return Image.fromarray(render.over(crop, drawn, coverage, 0.86))
+    soft = _feathered(coverage)
+    drawn = np.uint8(np.rint(drawn * soft[..., None]))
+    return Image.fromarray(render.over(crop, drawn, coverage * soft, 0.86))
+
+
+def _feathered(coverage: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
+    """Opacity that falls to 0 over some pixels inside the edge, without the edge's spikes."""
+    mask = Image.fromarray(np.uint8(np.rint(coverage * 255)))
+    blurred = np.asarray(mask.filter(ImageFilter.GaussianBlur(5)), np.float32) / 255
+    return np.clip(2 * blurred - 1, 0, 1) ** 0.5
 
 
 def _square(x: np.ndarray, y: np.ndarray, shape: Sequence[int]) -> tuple[float, float, float]:
