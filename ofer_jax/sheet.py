@@ -148,13 +148,13 @@ def _overlay(result: Reconstruction, surface: Mapping[str, np.ndarray], side: in
         result.posed_vertices, kept, placed, (side, side), colors=colors, supersample=_SCALE_SAMPLES
     )
     soft = _feathered(coverage)
-    drawn = np.uint8(np.rint(drawn * soft[..., None]))
+    drawn = np.rint(drawn * soft[..., None]).astype(np.uint8)
     return Image.fromarray(render.over(crop, drawn, coverage * soft, 0.86))
 
 
 def _feathered(coverage: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
     """Opacity that falls to 0 over some pixels inside the edge, without the edge's spikes."""
-    mask = Image.fromarray(np.uint8(np.rint(coverage * 255)))
+    mask = Image.fromarray(np.rint(coverage * 255).astype(np.uint8))
     blurred = np.asarray(mask.filter(ImageFilter.GaussianBlur(5)), np.float32) / 255
     return np.clip(2 * blurred - 1, 0, 1) ** 0.5
 
