@@ -53,7 +53,9 @@ def model_config(
     }
     if task == "idrank":
         net = {"hidden": [16, 8], "groups": 4}
-        own = {"temperature": 1.0, "vertex_stride": 2, "relative": True, "vertex_scale": 0.3}
+        own = {"temperature": 0.1, "vertex_stride": 2, "vertex_scale": 0.3}
+        own |= {"relative": True, "rigid_free": True}
+        own["rigid_free"] = False
         return {**shared, **own, "context_dim": 8, "net": net}
     diffusion = {
         "prediction_type": "v",

@@ -14,7 +14,7 @@ def test_samples_have_the_heads_size_and_the_jaws_scale() -> None:
     params = expgen.init(CONFIG, jax.random.key(0), toy.constants("expgen"))
     # With its last layer zero the network predicts v = 0, the answer to a standard normal.
     params["net"]["out_linear"] = jax.tree.map(jnp.zeros_like, params["net"]["out_linear"])
-    features, sampler = jnp.zeros((1, toy.FEATURES)), {"name": "dpm", "steps": 20}
+    features = jnp.zeros((1, toy.FEATURES))
     expression, jaw = expgen.sample(
         CONFIG, params, features, jax.random.key(1), 2000, {"name": "dpm", "steps": 20}
     )
