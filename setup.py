@@ -28,7 +28,7 @@ EXTRAS = {
     "data": ["tensorflow-datasets>=4.9.10", "importlib_resources", "grain", "array-record"],
     "test": ["flatbuffers", "pyrefly", "pytest", "pytest-xdist", "ruff"],
     # Rebuilds the embedded assets (data_pipelines/openhead) from their named packages.
-    "build": ["scipy", "tflite"],
+    "build": ["matplotlib", "scikit-image", "tflite"],
     # Its models are non-commercial and fetched at first use; never part of the default install.
     "insightface": ["insightface>=2.1"],
     "cuda12": ["jax[cuda12]>=0.10.2,<0.13"],
