@@ -57,8 +57,14 @@ def make(
 
 
 def save(bundle: Bundle, path: str | Path, dtype: str = "float32") -> None:
-    """Write the folder `path` (replaced as a whole when it exists), params as `dtype`."""
+    """Write the folder `path`, params as `dtype`; a bundle that is there already is replaced.
+
+    Raises:
+      ValueError: if `path` holds anything but a bundle.
+    """
     path = Path(path)
+    if path.exists() and (path.is_file() or set(path.iterdir()) - set(files(path))):
+        raise ValueError(f"{path} is no bundle and is not replaced; name another folder")
     arrays = {name: np.asarray(a).astype(dtype) for name, a in _flatten(bundle.params)}
     data = safetensors.numpy.save(arrays)
     config = {**bundle.config, "params_sha256": hashlib.sha256(data).hexdigest()}
@@ -67,9 +73,12 @@ def save(bundle: Bundle, path: str | Path, dtype: str = "float32") -> None:
     part.mkdir(parents=True)
     (part / "params.safetensors").write_bytes(data)
     (part / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    old = path.with_name(path.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
     if path.exists():
-        shutil.rmtree(path)
+        os.replace(path, old)  # two renames: a folder cannot be replaced in one
     os.replace(part, path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def load(path: str | Path, head: FlameModel | None = None) -> Bundle:

@@ -45,6 +45,13 @@ def test_saving_replaces_a_bundle(made: bundle.Bundle, tmp_path: Path) -> None:
     assert [p.exists() for p in bundle.files(tmp_path / "b")] == [True, True]
 
 
+def test_a_folder_of_other_things_is_not_replaced(made: bundle.Bundle, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="is no bundle"):
+        bundle.save(made, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
 def test_another_head_is_refused(made: bundle.Bundle, tmp_path: Path) -> None:
     bundle.save(made, tmp_path / "b")
     other = dataclasses.replace(toy.head(), name="other", sha256="1" * 64)
