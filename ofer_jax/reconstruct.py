@@ -151,7 +151,7 @@ class Reconstructor:
         Raises:
             PhotoError: no face.
         """
-        seen = faces.detect(photo.image)
+        seen = faces.detect(photo.image, every=all_faces)
         if not seen:
             raise photos.PhotoError(f"{photo.source or photo.name}: no face found")
         notes = photo.notes

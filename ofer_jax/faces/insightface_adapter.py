@@ -38,8 +38,11 @@ def analysis(name: str = MODEL, size: int = 640) -> Any:
     return app
 
 
-def detect(image: np.ndarray, name: str = MODEL) -> list[Face]:
-    """Faces in an RGB picture uint8 [H, W, 3], nearest to its centre first."""
+def detect(image: np.ndarray, name: str = MODEL, *, every: bool = True) -> list[Face]:
+    """Faces in an RGB picture uint8 [H, W, 3], nearest to its centre first.
+
+    It finds small faces in any case; `every` is there for the shared interface.
+    """
     found = analysis(name).get(np.ascontiguousarray(image[..., ::-1]))  # it reads BGR
     height, width = image.shape[:2]
     return nearest_first([_face(each) for each in found], (width, height))

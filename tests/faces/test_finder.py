@@ -97,6 +97,15 @@ def test_small_face(crops):
     assert 760 < face.box[0] < face.box[2] < 850 and 500 < face.box[1] < face.box[3] < 590
 
 
+def test_a_face_much_smaller_than_another_is_found_when_asked_for(crops):
+    picture = on_canvas(crops["hopper"], 600, 1200, 700, 50, 480)
+    small = on_canvas(crops["astronaut"], 600, 1200, 100, 300, 100)
+    picture[:, :600] = small[:, :600]
+    boxes = sorted(face.box[0] for face in faces.detect(picture, every=True))
+    assert len(boxes) == 2 and 100 < boxes[0] < 200 < 700 < boxes[1]
+    assert len(faces.detect(crops["hopper"], every=True)) == 1
+
+
 def test_nearest_to_the_centre_comes_first(crops):
     picture = on_canvas(crops["astronaut"], 400, 600, 10, 100, 200)
     other = on_canvas(crops["hopper"], 400, 600, 260, 100, 200)
