@@ -14,26 +14,11 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 FILE = "data_card.json"
 FORMAT = 1
 LICENCE = "CC0-1.0"
 # What has to agree for a data set that is already there to be the one asked for.
 IDENTITY = ("format", "name", "version", "seed", "counts", "picture", "head")
-
-
-def record_digest(record: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of one decoded record: a mapping of names to arrays, numbers or strings."""
-    total = hashlib.sha256()
-    for name in sorted(record):
-        value = record[name]
-        array = np.frombuffer(value.encode(), np.uint8) if isinstance(value, str) else value
-        array = np.ascontiguousarray(array)
-        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
 
 
 def content_hash(digests: Iterable[str]) -> str:

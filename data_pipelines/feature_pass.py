@@ -24,6 +24,7 @@ from data_pipelines import data_card, raw_pass
 from data_pipelines import input as pipeline
 from data_pipelines.input import KINDS
 from data_pipelines.raw_pass import COPIED, Arrays, Faces, raw_names
+from ofer_jax import openhead
 
 NAME = "open"
 
@@ -71,8 +72,6 @@ def run(
 
 
 def _embedded() -> pathlib.Path:
-    from ofer_jax import openhead
-
     return openhead.head_path().with_name("projection.npz")
 
 
@@ -140,7 +139,7 @@ def project(
         "pairs": count + len(rejected),
         "rejected": _tally(rejected),
         "content_hash": card["content_hash"],
-        "projection": data_card.record_digest(basis),
+        "projection": openhead.digest(basis),
     }
     _write(pipeline.folder(directory, split), arrays, rejected, meta)
     return meta
@@ -173,7 +172,7 @@ def _done(
     directory: pathlib.Path, splits: Sequence[str], card: Mapping[str, Any], basis: Arrays
 ) -> bool:
     """Whether all splits already have features of this very data and projection."""
-    wanted = (card["content_hash"], data_card.record_digest(basis))
+    wanted = (card["content_hash"], openhead.digest(basis))
     try:
         metas = [pipeline.read_meta(directory, split) for split in splits]
     except ValueError:

@@ -21,6 +21,7 @@ import tensorflow_datasets as tfds
 import tqdm
 
 from data_pipelines import data_card, parallel, records
+from ofer_jax import openhead
 
 Make = Callable[[int, int], Mapping[str, Any]]  # (seed, subject) -> record
 
@@ -68,7 +69,7 @@ def split_counts(subjects: int, validation: float, test: float) -> dict[str, int
 def _draw(subject: int, *, make: Make, seed: int, quality: int) -> tuple[dict[str, Any], str]:
     """One subject in a worker: the encoded record and the digest of what a reader will decode."""
     encoded = records.encode(make(seed, subject), quality)
-    return encoded, data_card.record_digest(records.decode(encoded))
+    return encoded, openhead.digest(records.decode(encoded))
 
 
 def _write(
@@ -222,4 +223,4 @@ def verify(directory: str | os.PathLike) -> str:
     stream = tqdm.tqdm(
         itertools.chain(*splits), total=sum(counts.values()), unit="head", desc="Checking"
     )
-    return data_card.content_hash(data_card.record_digest(record) for record in stream)
+    return data_card.content_hash(openhead.digest(record) for record in stream)

@@ -47,13 +47,17 @@ def convert() -> None:
             "seed": config["seed"],
             "best": {n: [int(best["steps"][n]), float(v)] for n, v in best["values"].items()},
         }
+    projections = {p["data"]["projection"] for p in provenance.values()}
+    if len(projections) > 1:
+        raise ValueError("the three runs were trained on features of different projections")
     head = setup.head_of(config)[0]
     for name, trained in heads.items():
         if trained["sha256"] != head.sha256:
             raise ValueError(
                 f"{name} was trained on head {trained}, which is not {head.name!r} now"
             )
-    bundle.save(bundle.make(tasks, params, head, provenance), OUT.value, DTYPE.value)
+    made = bundle.make(tasks, params, head, provenance, *projections)
+    bundle.save(made, OUT.value, DTYPE.value)
 
 
 if __name__ == "__main__":

@@ -30,11 +30,13 @@ OUT = flags.DEFINE_string("out", None, "where to write all figures as JSON")
 
 def run() -> dict:
     """The report of the flags' bundle on the flags' split."""
-    made_on = data_input.read_meta(DATA.value, SPLIT.value)["head"]
+    meta = data_input.read_meta(DATA.value, SPLIT.value)
+    made_on = meta["head"]
     head = flame.load(openhead.head_path())
     bundle = bundles.load(BUNDLE.value or openhead.bundle_path(), head)
     if made_on["sha256"] != head.sha256:
         raise ValueError(f"{DATA.value} shows the head {made_on['name']!r}, not {head.name!r}")
+    bundles.check_projection(bundle, meta["projection"])
     arrays = data_input.load_split(DATA.value, SPLIT.value)
     arrays = {name: np.asarray(array[: LIMIT.value]) for name, array in arrays.items()}
     sizes = {"samples": SAMPLES.value, "expressions": EXPRESSIONS.value, "seed": SEED.value}

@@ -1,9 +1,10 @@
 """The inference bundle: a folder with `config.json` and `params.safetensors`, no pickle.
 
 config = {'format': 1, 'head': {'name', 'sha256'}, 'tasks': {'idgen': {...}, 'idrank': {...},
-'expgen': {...}}, 'provenance': {...}, 'params_sha256': ...}; a task's entry is the `config` that
-`ofer_jax.tasks.*` take, so a bundle needs nothing of `configs/`. Arrays are named by their path
-('idgen/net/...'). Stored as float32 or float16, read as float32.
+'expgen': {...}}, 'projection': ..., 'provenance': {...}, 'params_sha256': ...}; a task's entry is
+the `config` that `ofer_jax.tasks.*` take, so a bundle needs nothing of `configs/`; `projection` is
+the digest of the features' projection that it was trained with ('' if there is none). Arrays are
+named by their path ('idgen/net/...'). Stored as float32 or float16, read as float32.
 """
 
 import hashlib
@@ -42,8 +43,9 @@ def make(
     params: Mapping[str, Any],
     head: FlameModel,
     provenance: Mapping[str, Any] | None = None,
+    projection: str = "",
 ) -> Bundle:
-    """A bundle of the three tasks' configs and params, bound to `head`."""
+    """A bundle of the three tasks' configs and params, bound to `head` and to a projection."""
     for name in TASKS:
         if name not in tasks or name not in params:
             raise ValueError(f"a bundle needs {', '.join(TASKS)}; {name} is missing")
@@ -51,6 +53,7 @@ def make(
         "format": FORMAT,
         "head": {"name": head.name, "sha256": head.sha256},
         "tasks": json.loads(json.dumps(dict(tasks))),
+        "projection": projection,
         "provenance": dict(provenance or {}),
     }
     return Bundle(config, dict(params))
@@ -109,6 +112,17 @@ def check_head(bundle: Bundle, head: FlameModel, path: str | Path = "") -> None:
         raise ValueError(
             f"bundle {path}: trained on head {trained['name']!r} ({trained['sha256'][:12]}), not "
             f"on {head.name!r} ({head.sha256[:12]}); use that head, or a bundle trained on this one"
+        )
+
+
+def check_projection(bundle: Bundle, projection: str) -> None:
+    """Raise a ValueError if the bundle was trained on features of another projection: the numbers
+    of a feature would mean something else."""
+    trained = bundle.config.get("projection", "")
+    if trained and trained != projection:
+        raise ValueError(
+            f"bundle: trained on features of another projection ({trained[:12]}) than these "
+            f"({projection[:12]}); train it again, or take back that projection.npz"
         )
 
 

@@ -213,6 +213,8 @@ class Reconstructor:
         )
 
     def _check_features(self) -> None:
+        projection = openhead.digest(openhead.weights("projection"))
+        bundles.check_projection(self.bundle, projection)
         for name, config in self.bundle.config["tasks"].items():
             size = config["features"]["size"]
             if size != faces.FEATURES:

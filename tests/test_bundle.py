@@ -60,6 +60,15 @@ def test_another_head_is_refused(made: bundle.Bundle, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_features_of_another_projection_are_refused(made: bundle.Bundle, tmp_path: Path) -> None:
+    config = {**made.config, "projection": "a" * 64}
+    bundle.save(bundle.Bundle(config, made.params), tmp_path / "b")
+    read = bundle.load(tmp_path / "b")
+    bundle.check_projection(read, "a" * 64)
+    with pytest.raises(ValueError, match="another projection"):
+        bundle.check_projection(read, "b" * 64)
+
+
 def test_damage_is_one_clear_line(made: bundle.Bundle, tmp_path: Path) -> None:
     folder = tmp_path / "b"
     bundle.save(made, folder)

@@ -1,7 +1,10 @@
 """The embedded open assets, data only: head, surface, weights, default bundle. See NOTICE."""
 
+import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +31,19 @@ def surface() -> dict[str, np.ndarray]:
 def weights(name: str) -> dict[str, np.ndarray]:
     """Arrays of one network: "blazeface", "facemesh", "dlib" or "projection"."""
     return _load(name if name.endswith(".npz") else f"{name}.npz")
+
+
+def digest(arrays: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of named arrays, numbers or strings: of their content, not of a file."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        value = arrays[name]
+        array = np.frombuffer(value.encode(), np.uint8) if isinstance(value, str) else value
+        array = np.ascontiguousarray(array)
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
 
 
 def _load(name: str) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from data_pipelines import data_card, openhead_tfds, parallel, records
+from ofer_jax import openhead
 
 HEAD = {"name": "stub-head", "sha256": "0" * 64}
 COUNTS = {"train": 5, "validation": 2, "test": 1}
@@ -157,13 +158,13 @@ def test_reading_what_is_not_there(tmp_path, folder):
 
 def test_digest_sees_every_field():
     record = make(0, 0)
-    digest = data_card.record_digest(record)
-    assert digest == data_card.record_digest(dict(reversed(record.items())))
+    digest = openhead.digest(record)
+    assert digest == openhead.digest(dict(reversed(record.items())))
     for name, value in record.items():
         changed = (
             value + "x" if isinstance(value, str) else value ^ 1 if name == "mask" else value + 1
         )
-        assert data_card.record_digest(record | {name: changed}) != digest
+        assert openhead.digest(record | {name: changed}) != digest
 
 
 def test_negative_workers_are_refused():

@@ -30,7 +30,8 @@ def write_split(folder: Path, head: flame.FlameModel) -> None:
     folder.mkdir(parents=True)
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
-    meta = {"count": 3, "head": {"name": head.name, "sha256": head.sha256}}
+    meta: dict = {"count": 3, "head": {"name": head.name, "sha256": head.sha256}}
+    meta["projection"] = "f" * 64
     (folder / "meta.json").write_text(json.dumps(meta))
 
 
