@@ -1,8 +1,10 @@
-"""Reads a head model from our `.npz` (no pickles).
+"""Reads a head model from our `.npz`, or from FLAME's own `.pkl` (which runs nothing: `pickles`).
 
-Its keys are the fields of `FlameModel`. To keep files small, a float array may be stored
+The keys of the `.npz` are the fields of `FlameModel`. To keep files small, a float array may be
+stored
   - as integers KEY with a float32 KEY_scale that broadcasts against it: KEY * KEY_scale;
   - `J_regressor`, mostly zeros, as J_regressor_rows, _cols and _vals.
+A file without any landmark array makes a model without landmarks: those arrays are empty.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from ofer_jax.flame import official
 from ofer_jax.flame.model import PARENTS, FlameModel
 
 _FLOATS = (
@@ -24,37 +27,82 @@ _FLOATS = (
     *("lmk_bary_coords", "full_lmk_bary_coords", "dynamic_lmk_bary_coords"),
 )
 _INTS = ("faces", "lmk_faces_idx", "full_lmk_faces_idx", "dynamic_lmk_faces_idx")
+_LANDMARKS = {
+    "lmk_faces_idx": (51,),
+    "lmk_bary_coords": (51, 3),
+    "full_lmk_faces_idx": (68,),
+    "full_lmk_bary_coords": (68, 3),
+    "dynamic_lmk_faces_idx": (79, 17),
+    "dynamic_lmk_bary_coords": (79, 17, 3),
+}
+_MAX_BYTES = 1 << 30
 
 
-def load(path: str | os.PathLike[str]) -> FlameModel:
+def load(
+    path: str | os.PathLike[str], landmarks: str | os.PathLike[str] | None = None
+) -> FlameModel:
     """Reads a head model; `name` is the stored one or the file's, `sha256` the file's hash.
 
+    `path` is our `.npz` or FLAME's `.pkl`; `landmarks` is FLAME's `landmark_embedding.npy`, without
+    which a `.pkl` has no landmarks.
+
+        model = flame.load("generic_model.pkl", landmarks="landmark_embedding.npy")
+        vertices = flame.vertices(model)  # [1, 5023, 3], metres
+
     Raises FileNotFoundError if there is no such file, and a ValueError of one line if it is not a
-    sound model in our layout.
+    sound model in its layout.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no head model at {path}")
-    data = path.read_bytes()
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in stored.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not a head model in .npz form: {_line(error)}") from error
+    data = _read(path, "head model")
+    arrays = _model_arrays(path, data)
+    if landmarks is not None:
+        arrays |= _landmark_arrays(Path(landmarks))
     try:
         return from_arrays(arrays, name=path.stem, sha256=hashlib.sha256(data).hexdigest())
     except ValueError as error:
         raise ValueError(f"{path}: {_line(error)}") from error
 
 
+def _read(path: Path, what: str) -> bytes:
+    if not path.is_file():
+        raise FileNotFoundError(f"no {what} at {path}")
+    if path.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"{path} has {path.stat().st_size} bytes, too many for a {what}")
+    return path.read_bytes()
+
+
+def _model_arrays(path: Path, data: bytes) -> dict[str, np.ndarray]:
+    if path.suffix == ".pkl":
+        try:
+            return official.model_arrays(data)
+        except ValueError as error:
+            raise ValueError(f"{path} is not a FLAME model: {_line(error)}") from error
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not a head model in .npz form: {_line(error)}") from error
+
+
+def _landmark_arrays(path: Path) -> dict[str, np.ndarray]:
+    data = _read(path, "landmark file")
+    try:
+        return official.landmark_arrays(data)
+    except (ValueError, SyntaxError, TypeError) as error:
+        raise ValueError(f"{path} is not FLAME's landmark file: {_line(error)}") from error
+
+
 def from_arrays(
     arrays: Mapping[str, np.ndarray], *, name: str = "", sha256: str = ""
 ) -> FlameModel:
     """A model from arrays in the layout above. Raises ValueError on a missing or wrong one."""
+    bare = not _LANDMARKS.keys() & arrays.keys()
+    if bare:
+        arrays = {**arrays, **_no_landmarks()}
     unpacked = {key: _floats(arrays, key) for key in _FLOATS}
     for key in _INTS:
         unpacked[key] = _stored(arrays, key).astype(np.int32)
-    _check_shapes(unpacked)
+    _check_shapes(unpacked, bare)
     _check_indices(unpacked)
     parents = tuple(int(p) for p in arrays.get("parents", np.array(PARENTS)))
     _check_parents(parents, unpacked["J_regressor"].shape[0])
@@ -64,6 +112,13 @@ def from_arrays(
         name=str(arrays["name"]) if "name" in arrays else name,
         sha256=sha256,
     )
+
+
+def _no_landmarks() -> dict[str, np.ndarray]:
+    return {
+        key: np.zeros((0, *shape[1:]), np.int32 if key in _INTS else np.float32)
+        for key, shape in _LANDMARKS.items()
+    }
 
 
 def _stored(arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:
@@ -102,7 +157,7 @@ def _dense_regressor(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return dense
 
 
-def _check_shapes(arrays: Mapping[str, np.ndarray]) -> None:
+def _check_shapes(arrays: Mapping[str, np.ndarray], bare: bool) -> None:
     v, j = arrays["v_template"].shape[0], arrays["J_regressor"].shape[0]
     wanted: dict[str, tuple[int | None, ...]] = {
         "v_template": (v, 3),
@@ -112,12 +167,7 @@ def _check_shapes(arrays: Mapping[str, np.ndarray]) -> None:
         "J_regressor": (5, v),
         "lbs_weights": (v, j),
         "faces": (None, 3),
-        "lmk_faces_idx": (51,),
-        "lmk_bary_coords": (51, 3),
-        "full_lmk_faces_idx": (68,),
-        "full_lmk_bary_coords": (68, 3),
-        "dynamic_lmk_faces_idx": (79, 17),
-        "dynamic_lmk_bary_coords": (79, 17, 3),
+        **{key: (0, *n[1:]) if bare else n for key, n in _LANDMARKS.items()},
     }
     for key, shape in wanted.items():
         found = arrays[key].shape
@@ -129,6 +179,8 @@ def _check_shapes(arrays: Mapping[str, np.ndarray]) -> None:
 
 def _check_indices(arrays: Mapping[str, np.ndarray]) -> None:
     for key in _INTS:
+        if key in _LANDMARKS and not arrays[key].size:
+            continue
         limit = arrays["v_template"].shape[0] if key == "faces" else arrays["faces"].shape[0]
         low, high = int(arrays[key].min()), int(arrays[key].max())
         if low < 0 or high >= limit:

@@ -21,7 +21,11 @@ _MAX_YAW = 39
 
 @jax.jit
 def landmarks(model: FlameModel, vertices: Float[Array, "B V 3"]) -> Float[Array, "B 68 3"]:
-    """The 68 landmarks (metres) at fixed places of the surface."""
+    """The 68 landmarks (metres) at fixed places of the surface.
+
+    Raises ValueError if the model was read without landmarks.
+    """
+    _check_present(model)
     batch = vertices.shape[0]
     index, bary = model.full_lmk_faces_idx, model.full_lmk_bary_coords
     return surface_points(
@@ -44,6 +48,7 @@ def contour_landmarks(
     The rotations are those `vertices` was posed with (axis-angle, radians; left out: zero). The
     choice of the contour has no gradient; the points have one with respect to the vertices.
     """
+    _check_present(model)
     batch = vertices.shape[0]
     row = _contour_row(_rotation(global_rotation, vertices), _rotation(neck, vertices))
     fixed_index, fixed_bary = model.lmk_faces_idx, model.lmk_bary_coords
@@ -64,6 +69,14 @@ def surface_points(
     corners = faces[index]  # [B, L, 3]
     points = jax.vmap(lambda v, c: v[c])(vertices, corners)  # [B, L, 3 corners, 3]
     return jnp.sum(points * bary[..., None], axis=2)
+
+
+def _check_present(model: FlameModel) -> None:
+    if not model.full_lmk_faces_idx.shape[0]:
+        raise ValueError(
+            f"the head model {model.name!r} was read without landmarks; pass FLAME's "
+            "landmark_embedding.npy: flame.load(path, landmarks=...)"
+        )
 
 
 def _rotation(axis_angle: Array | None, like: Float[Array, "B V 3"]) -> Float[Array, "B 3 3"]:
