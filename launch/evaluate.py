@@ -6,13 +6,13 @@ The rows, the ratios and the intervals are explained in `ofer_jax/evaluate.py` a
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 from absl import app, flags, logging
 
+from data_pipelines import data_card
 from data_pipelines import input as data_input
 from ofer_jax import bundle as bundles
 from ofer_jax import evaluate, flame, openhead, quality
@@ -53,14 +53,6 @@ def run() -> dict:
     return quality.report(figures, subject=arrays["subject"], about=about, seed=SEED.value)
 
 
-def write(path: Path, report: dict) -> None:
-    """The report as JSON, all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
-
-
 def main(argv: list[str]) -> None:
     """Print the table; a ValueError is one line and exit status 2."""
     if argv[1:]:
@@ -73,7 +65,9 @@ def main(argv: list[str]) -> None:
         sys.exit(2)
     print(quality.table(report))
     if OUT.value:
-        write(Path(OUT.value), report)
+        path = Path(OUT.value)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data_card.write_atomic(path, json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import functools
 import importlib.metadata
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from data_pipelines import data_card
 from ofer_jax import checkpoint, flame, openhead, train
 
 
@@ -70,6 +70,4 @@ def record(config: Any, workdir: Path, head: flame.FlameModel, meta: dict[str, A
         "command": " ".join(["python", "-m", "launch.train", *sys.argv[1:]]),
     }
     workdir.mkdir(parents=True, exist_ok=True)
-    part = workdir / "config.json.part"
-    part.write_text(json.dumps(found, indent=1) + "\n")
-    os.replace(part, workdir / "config.json")
+    data_card.write_atomic(workdir / "config.json", json.dumps(found, indent=1) + "\n")

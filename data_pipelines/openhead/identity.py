@@ -108,11 +108,6 @@ def _levels(value: float) -> dict[str, float]:
     return {"min": max(-value, 0.0), "average": 1 - abs(value), "max": max(value, 0.0)}
 
 
-def remove_translation(heads: np.ndarray, skull: np.ndarray) -> np.ndarray:
-    """Heads [N, V, 3] with the mean of the `skull` vertices at the origin."""
-    return heads - heads[:, skull].mean(1, keepdims=True)
-
-
 def components(heads: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean [V, 3] and the `count` leading unit-variance modes [V, 3, count], in metres."""
     mean = heads.mean(0)

@@ -29,11 +29,6 @@ def skinning(archive: Archive, topology: Topology) -> np.ndarray:
     return out / out.sum(1, keepdims=True)
 
 
-def joint_positions(archive: Archive, whole: np.ndarray) -> np.ndarray:
-    """Joints [5, 3] of a whole body [N, 3]."""
-    return np.stack([whole[archive.group(name)].mean(0) for name in JOINT_GROUPS])
-
-
 def regressor(
     heads: np.ndarray, joints: np.ndarray, topology: Topology, neighbours: int = 48
 ) -> np.ndarray:
