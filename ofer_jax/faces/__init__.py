@@ -5,9 +5,7 @@
 Pictures are uint8 RGB [H, W, 3] arrays; positions are pixels with centres at integers, y down.
 """
 
-import numpy as np
-
-from ofer_jax.faces import align
+from ofer_jax.faces.crops import crop_112, crop_224
 from ofer_jax.faces.descriptors import (
     FEATURES,
     RawFeatures,
@@ -27,6 +25,7 @@ __all__ = [
     "RawFeatures",
     "chip_150",
     "crop_112",
+    "crop_224",
     "detect",
     "detect_batch",
     "embed",
@@ -35,8 +34,3 @@ __all__ = [
     "project",
     "raw_features",
 ]
-
-
-def crop_112(image: np.ndarray, face: Face) -> np.ndarray:
-    """ArcFace's aligned crop, uint8 [112, 112, 3]."""
-    return align.warp(image, align.arcface_matrix(face.five), 112)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from ofer_jax import faces
 from ofer_jax.faces import align
+from ofer_jax.faces.crops import published_box
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +51,22 @@ def test_different_people_are_far_apart(found, shared):
     raw = faces.raw_features(images, [found[name][0] for name in names])
     apart = np.linalg.norm(raw.embedding[:, None] - raw.embedding[None], axis=-1)
     assert np.median(apart[np.triu_indices(len(names), 1)]) > 0.65
+
+
+def test_upright_crops_agree_with_the_official_ones(found, shared):
+    """The mean face's points through both crops: how far apart, in sides of the crop."""
+    sides, shifts = [], []
+    for name, each in found.items():
+        official = Image.open(shared / "photos" / "official_crop_224" / f"{name}.jpg")
+        seen = faces.detect(np.asarray(official.convert("RGB")))
+        if not each or not seen or min(each[0].presence, seen[0].presence) < 0.5:
+            continue
+        to_photo = align.umeyama(seen[0].points[:, :2], each[0].points[:, :2])
+        side = 224 * np.sqrt(np.linalg.det(to_photo[:, :2]))
+        centre = align.apply(to_photo, np.array([[111.5, 111.5]]))[0]
+        own_centre, own_box = published_box(each[0])
+        sides.append(abs(1.6 * own_box / side - 1))
+        shifts.append(np.linalg.norm(own_centre - centre) / side)
+    assert len(sides) >= 12
+    assert np.median(sides) <= 0.06
+    assert np.median(shifts) <= 0.05
