@@ -1,0 +1,129 @@
+"""Folders of made-up FLAME files, in FLAME's own layouts, written from any head.
+
+chumpy and SciPy are imitated while pickling: neither has to be installed.
+"""
+
+import contextlib
+import pickle
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ofer_jax.flame import FlameModel
+
+MODELS = {
+    "FLAME 2020": "generic_model.pkl",
+    "FLAME 2023": "flame2023.pkl",
+    "FLAME 2023 without jaw": "flame2023_no_jaw.pkl",
+    "FLAME 2023 Open": "flame2023_Open.pkl",
+}
+EMBEDDING, MASKS, FRONT = "landmark_embedding.npy", "FLAME_masks.pkl", "front_1785.npy"
+
+
+def write(
+    folder: Path,
+    head: FlameModel,
+    *,
+    name: str = MODELS["FLAME 2020"],
+    landmarks: bool = True,
+    masks: Mapping[str, np.ndarray] | None = None,
+    front: np.ndarray | None = None,
+) -> Path:
+    """Writes what a user of `head` would hold; returns the model's path.
+
+    Args:
+      folder: made if missing.
+      head: with 300 shape coefficients, as in FLAME.
+      name: of the model's file.
+      landmarks: whether the landmark file lies beside it.
+      masks: region -> vertex numbers, e.g. {'face': ...}; without it no FLAME_masks.pkl.
+      front: OFER's front-face vertex numbers; without it no such file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(model_pickle(head))
+    if landmarks:
+        np.save(folder / EMBEDDING, np.array(embedding(head), dtype=object), allow_pickle=True)
+    if masks is not None:
+        numbers = {region: np.asarray(index, np.int64) for region, index in masks.items()}
+        (folder / MASKS).write_bytes(pickle.dumps(numbers, 2))
+    if front is not None:
+        np.save(folder / FRONT, np.asarray(front, np.int64))
+    return folder / name
+
+
+def table(head: FlameModel) -> dict[str, np.ndarray]:
+    """The arrays of a FLAME model file under its own names, in float64, all dense."""
+    doubles = {
+        "v_template": head.v_template,
+        "shapedirs": np.concatenate([head.shapedirs, head.exprdirs], axis=-1),
+        "posedirs": head.posedirs,
+        "J_regressor": head.J_regressor,
+        "weights": head.lbs_weights,
+    }
+    parents = np.array(head.parents, np.int64)
+    return {
+        **{key: np.asarray(value, np.float64) for key, value in doubles.items()},
+        "f": np.asarray(head.faces, np.uint32),
+        "kintree_table": np.stack([parents % 2**32, np.arange(len(parents))]),
+    }
+
+
+def model_pickle(head: FlameModel) -> bytes:
+    """FLAME 2020's way to store them: chumpy arrays, a sparse matrix and plain arrays."""
+    with imitated(chumpy__ch="Ch", scipy__sparse__csc="csc_matrix") as classes:
+        stored: dict[str, Any] = table(head)
+        for key in ("v_template", "shapedirs", "posedirs"):
+            stored[key] = instance(classes["Ch"], x=stored[key], _dirty_vars={}, _status=1)
+        dense = stored["J_regressor"]
+        fields = compressed(dense.T)
+        stored["J_regressor"] = instance(classes["csc_matrix"], _shape=dense.shape, **fields)
+        return pickle.dumps({**stored, "bs_style": "lbs", "bs_type": "lrotmin"}, 2)
+
+
+def embedding(head: FlameModel) -> dict[str, np.ndarray]:
+    """What FLAME's landmark_embedding.npy holds."""
+    return {
+        "static_lmk_faces_idx": np.asarray(head.lmk_faces_idx, np.int64),
+        "static_lmk_bary_coords": np.asarray(head.lmk_bary_coords, np.float64),
+        "dynamic_lmk_faces_idx": np.asarray(head.dynamic_lmk_faces_idx, np.int64),
+        "dynamic_lmk_bary_coords": np.asarray(head.dynamic_lmk_bary_coords),
+        "full_lmk_faces_idx": np.asarray(head.full_lmk_faces_idx, np.int64)[None],
+        "full_lmk_bary_coords": np.asarray(head.full_lmk_bary_coords)[None],
+    }
+
+
+@contextlib.contextmanager
+def imitated(**classes: str) -> Iterator[dict[str, type]]:
+    """Classes that pickle under another module's name, as long as the block lasts."""
+    made, saved = {}, dict(sys.modules)
+    for title, name in classes.items():
+        module = title.replace("__", ".")
+        made[name] = type(name, (), {"__module__": module})
+        parts = module.split(".")
+        for i in range(1, len(parts) + 1):
+            sys.modules[".".join(parts[:i])] = types.ModuleType(".".join(parts[:i]))
+        setattr(sys.modules[module], name, made[name])
+    try:
+        yield made
+    finally:
+        for key in set(sys.modules) - set(saved):
+            del sys.modules[key]
+        sys.modules.update(saved)
+
+
+def instance(cls: type, **fields: Any) -> Any:
+    """An object of `cls` with these attributes."""
+    out = cls()
+    out.__dict__.update(fields)
+    return out
+
+
+def compressed(dense: np.ndarray) -> dict[str, np.ndarray]:
+    """The fields of a matrix compressed along its rows."""
+    rows, cols = np.nonzero(dense)
+    starts = np.searchsorted(rows, np.arange(dense.shape[0] + 1)).astype(np.int32)
+    return {"data": dense[rows, cols], "indices": cols.astype(np.int32), "indptr": starts}
