@@ -30,7 +30,8 @@ def run(
         shapes: K.
         expressions: M.
         arrays: head, params, rank (constants), surface.
-        inputs: features [B, F], key [B], points [B, 468, 2], keypoints [B, 6, 2], use_mesh [B].
+        inputs: features [B, F] or crops (`tasks.conditioning`), key [B], points [B, 468, 2],
+            keypoints [B, 6, 2], use_mesh [B].
     """
     head, params, features = arrays["head"], arrays["params"], inputs["features"]
     id_keys, exp_keys = (jax.vmap(jax.random.fold_in, (0, None))(inputs["key"], n) for n in (0, 1))

@@ -5,11 +5,12 @@
     result.shapes, result.scores               # [K, 300], best first
     result.vertices[0], result.triangles       # the best identity, neutral, metres
 
-For each face: frozen features; K shapes drawn by IdGen and put in the order of IdRank's scores; M
-expressions drawn by ExpGen for the first of them; vertices by the FLAME layer; head pose and
-camera fitted to the detected points for every expression, the best-fitting one taken (ofer.md's
-chain; pose and camera are additions of this project). One jitted program does it all for a chunk
-of faces of a fixed size, so there is one compilation however many photographs come.
+For each face: features, or aligned crops where the bundle holds the published encoders; K shapes
+drawn by IdGen and put in the order of IdRank's scores; M expressions drawn by ExpGen for the first
+of them; vertices by the FLAME layer; head pose and camera fitted to the detected points for every
+expression, the best-fitting one taken (pose and camera are additions of this project). One jitted
+program does it all for a chunk of faces of a fixed size, so there is one compilation however many
+photographs come.
 
 A face's random key is made of the seed, the picture's pixels and the face's number in it, and its
 numbers never mix with its neighbours': it gets the same result in any company.
@@ -65,6 +66,7 @@ class Reconstruction:
     seed: int
     head: dict[str, str]  # name, sha256
     bundle: str  # hash of the parameters that made it
+    mode: str  # of an imported bundle, see `published.MODES`; else ''
     shapes: Float[np.ndarray, "K S"]  # best first
     scores: Float[np.ndarray, "K"]  # descending
     vertices: Float[np.ndarray, "K V 3"]  # of the shapes, neutral
@@ -100,7 +102,7 @@ class Reconstructor:
         self.head = head
         self.bundle = bundle
         self.surface = surface
-        self._check_features()
+        self._inputs_of = self._check_features()
         # One at a time is as fast on a CPU, whose cores the K candidates keep busy.
         self.chunk = 1 if jax.default_backend() == "cpu" else 8
         self._programs: dict[tuple[int, int], Callable[..., dict[str, Array]]] = {}
@@ -169,7 +171,8 @@ class Reconstructor:
         for start in range(0, len(found), self.chunk):
             part = list(found[start : start + self.chunk])
             padded = part + part[:1] * (self.chunk - len(part))
-            outputs = jax.device_get(program(self._arrays, _inputs(padded, seed)))
+            inputs = _inputs(padded, seed, self._inputs_of)
+            outputs = jax.device_get(program(self._arrays, inputs))
             for i, one in enumerate(part):
                 results.append(self._result(one, seed, {k: v[i] for k, v in outputs.items()}))
         return results
@@ -189,7 +192,8 @@ class Reconstructor:
             configs = self.bundle.config["tasks"]
             jitted = jax.jit(lambda arrays, inputs: chain.run(configs, *key, arrays, inputs))
             try:
-                lowered = jitted.lower(self._arrays, _abstract_inputs(self.chunk))
+                inputs = _abstract_inputs(self.chunk, self._inputs_of)
+                lowered = jitted.lower(self._arrays, inputs)
             except Exception as error:  # any kind: flax, shape and key errors of a wrong bundle
                 line = " ".join(str(error).split())[:160]
                 raise ValueError(
@@ -212,15 +216,22 @@ class Reconstructor:
             {"head": self.head, "params": self.bundle.params, "rank": rank, "surface": surface}
         )
 
-    def _check_features(self) -> None:
-        projection = openhead.digest(openhead.weights("projection"))
-        bundles.check_projection(self.bundle, projection)
-        for name, config in self.bundle.config["tasks"].items():
-            size = config["features"]["size"]
-            if size != faces.FEATURES:
+    def _check_features(self) -> str:
+        """What the bundle's encoders see, 'open' features or 'crops', the same in all tasks."""
+        wanted = {n: c["features"] for n, c in self.bundle.config["tasks"].items()}
+        names = sorted({str(features["name"]) for features in wanted.values()})
+        if names == ["crops"]:
+            return "crops"
+        if names != ["open"]:
+            raise ValueError(f"bundle: its tasks see {', '.join(names)}; all 'open' or all 'crops'")
+        bundles.check_projection(self.bundle, openhead.digest(openhead.weights("projection")))
+        for name, features in wanted.items():
+            if features["size"] != faces.FEATURES:
                 raise ValueError(
-                    f"bundle: its {name} takes {size} features, but {faces.FEATURES} are made here"
+                    f"bundle: its {name} takes {features['size']} features, but {faces.FEATURES} "
+                    "are made here"
                 )
+        return "open"
 
     def _result(self, found: Found, seed: int, outputs: Mapping[str, np.ndarray]) -> Reconstruction:
         values: dict[str, Any] = dict(outputs)
@@ -234,6 +245,7 @@ class Reconstructor:
             seed=seed,
             head={"name": self.head.name, "sha256": self.head.sha256},
             bundle=self.bundle.config.get("params_sha256", ""),
+            mode=self.bundle.config.get("mode", ""),
             triangles=np.asarray(self.head.faces),
             **values,
         )
@@ -303,11 +315,9 @@ def _doubts(face: faces.Face) -> tuple[str, ...]:
     return notes
 
 
-def _inputs(found: Sequence[Found], seed: int) -> dict[str, Any]:
-    # Picture by picture: a batch of another size would change the last bits of the features.
-    features = [faces.features([f.photo.image], [f.face])[0] for f in found]
+def _inputs(found: Sequence[Found], seed: int, seen: str) -> dict[str, Any]:
     return {
-        "features": np.stack(features).astype(np.float32),
+        "features": _crops(found) if seen == "crops" else _open_features(found),
         "key": jnp.stack([_key(f, seed) for f in found]),
         "points": np.stack([f.face.points[:, :2] for f in found]).astype(np.float32),
         "keypoints": np.stack([f.face.keypoints for f in found]).astype(np.float32),
@@ -315,12 +325,34 @@ def _inputs(found: Sequence[Found], seed: int) -> dict[str, Any]:
     }
 
 
-def _abstract_inputs(chunk: int) -> dict[str, jax.ShapeDtypeStruct]:
-    shapes = {"features": (faces.FEATURES,), "points": (468, 2), "keypoints": (6, 2)}
-    out = {k: jax.ShapeDtypeStruct((chunk, *s), jnp.float32) for k, s in shapes.items()}
-    out["key"] = jax.eval_shape(lambda: jnp.stack([jax.random.key(0)] * chunk))
-    out["use_mesh"] = jax.ShapeDtypeStruct((chunk,), jnp.bool_)
-    return out
+def _open_features(found: Sequence[Found]) -> Float[np.ndarray, "B F"]:
+    # Picture by picture: a batch of another size would change the last bits of the features.
+    features = [faces.features([f.photo.image], [f.face])[0] for f in found]
+    return np.stack(features).astype(np.float32)
+
+
+def _crops(found: Sequence[Found]) -> dict[str, np.ndarray]:
+    crops = {"crop_112": faces.crop_112, "crop_224": faces.crop_224}
+    return {
+        name: np.stack([cut(f.photo.image, f.face) for f in found]) for name, cut in crops.items()
+    }
+
+
+def _abstract_inputs(chunk: int, seen: str) -> dict[str, Any]:
+    def floats(*shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((chunk, *shape), jnp.float32)
+
+    def pictures(size: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((chunk, size, size, 3), jnp.uint8)
+
+    crops = {"crop_112": pictures(112), "crop_224": pictures(224)}
+    return {
+        "features": crops if seen == "crops" else floats(faces.FEATURES),
+        "key": jax.eval_shape(lambda: jnp.stack([jax.random.key(0)] * chunk)),
+        "points": floats(468, 2),
+        "keypoints": floats(6, 2),
+        "use_mesh": jax.ShapeDtypeStruct((chunk,), jnp.bool_),
+    }
 
 
 def _key(found: Found, seed: int) -> Array:

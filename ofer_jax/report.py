@@ -9,6 +9,7 @@
 | notes | list of sentences: several faces, small face, hidden face, picture reduced |
 | head | name and sha256 of the parametric head |
 | bundle | sha256 of the network parameters |
+| mode | 'paper' or 'official_demo' for imported published networks, else empty |
 | seed, command | what made it |
 | face | box [x0, y0, x1, y1], score, presence, number (0: nearest the centre), keypoints [6][2] |
 | shapes | K of {rank, score, coefficients [300]}, best first |
@@ -25,7 +26,8 @@ x = s X + tx, y = -s Y + ty.
 `result.npz` (float32 unless said): shapes [K, 300], scores [K], expressions [M, 100], jaws [M, 3],
 expression (int), vertices [V, 3] (best shape, neutral), posed_vertices [V, 3], triangles [F, 3]
 (int32), global_rotation [3], camera [3], landmarks [68, 3], landmarks_px [68, 2], spread [V],
-box [4], points [468, 3], and head, head_sha256, bundle, photo_sha256 (text), seed, schema (int).
+box [4], points [468, 3], and head, head_sha256, bundle, mode, photo_sha256 (text),
+seed, schema (int).
 
 `meshes/`: `identity-1` (the best shape, neutral) to `identity-5`, `expression-01` ... (the best
 shape with each expression, head upright), in each format asked for.
@@ -117,6 +119,7 @@ def describe(
         "notes": list(result.notes),
         "head": dict(result.head),
         "bundle": result.bundle,
+        "mode": result.mode,
         "seed": result.seed,
         "command": command,
         "face": {
@@ -172,6 +175,7 @@ def _npz(result: Reconstruction) -> bytes:
         "head": np.array(result.head["name"]),
         "head_sha256": np.array(result.head["sha256"]),
         "bundle": np.array(result.bundle),
+        "mode": np.array(result.mode),
         "photo_sha256": np.array(result.photo.digest.hex()),
         "seed": np.array(result.seed),
         "schema": np.array(SCHEMA),

@@ -60,12 +60,7 @@ def compose(result: Reconstruction, surface: Mapping[str, np.ndarray]) -> Image.
         _expressions(result, surface, chosen),
         ["closest to the photo" if i == result.expression else f"no. {i + 1}" for i in chosen],
     )
-    page.text(
-        f"Made with the open head '{result.head['name']}', an artist's head space: "
-        "plausible faces, not a measurement of a person.",
-        17,
-        _SOFT,
-    )
+    page.text(_origin(result), 17, _SOFT)
     return page.finish()
 
 
@@ -109,6 +104,17 @@ def _header(page: _Page, result: Reconstruction) -> None:
     for note in result.notes:
         page.text(f"Note: {note}", 19, _WARN)
     page.space(18)
+
+
+def _origin(result: Reconstruction) -> str:
+    """Which head and networks made it, and what that is worth."""
+    if result.mode:
+        networks = f"the published networks, mode {result.mode}"
+        return f"Made with the head '{result.head['name']}' and {networks}."
+    head = f"Made with the head '{result.head['name']}'"
+    if result.head["name"].startswith("open-head"):
+        head += ", an artist's head space"
+    return f"{head}: plausible faces, not a measurement of a person."
 
 
 def _pose_caption(result: Reconstruction) -> str:
