@@ -38,7 +38,9 @@ APPLICATION = Rule(MATHS | {"optax", "tqdm", "PIL"}, EVERYTHING)
 # Keyed by the part: the first name below ofer_jax. Any other part (evaluate, reconstruct, cli, ...)
 # stands above all of these and follows APPLICATION.
 RULES = {
-    **dict.fromkeys(("arrays", "flame", "diffusion", "metrics", "render"), MATHS_RULE),
+    "pickles": Rule({"numpy"}, {"pickles"}),
+    **dict.fromkeys(("arrays", "diffusion", "metrics", "render"), MATHS_RULE),
+    "flame": Rule(MATHS, CORE | {"pickles"}),
     "losses": Rule(MATHS | {"optax"}, CORE),
     "models": Rule(MATHS | {"flax"}, CORE | {"models"}),
     "faces": Rule(MATHS | {"PIL"}, {"arrays", "faces", "openhead"}),
@@ -55,7 +57,7 @@ RULES = {
     "tasks": Rule(MATHS | {"optax"}, TRAINING | {"openhead"}, PROGRESS),
     "train": Rule(MATHS | {"optax"}, TRAINING, PROGRESS),
 }
-CORE_MODULES = sorted(TRAINING)
+CORE_MODULES = sorted(TRAINING | {"pickles"})
 # Everything the core must do without (jax, flax, optax and orbax need none of them to import).
 BLOCKED = {
     *("PIL", "safetensors", "trimesh", "tqdm", "tensorboardX", "ml_collections", "grain"),

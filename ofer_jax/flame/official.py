@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ofer_jax.flame import pickles
+from ofer_jax import pickles
 
 _SHAPES = 300
 _MODEL = {

@@ -14,8 +14,7 @@ import types
 import numpy as np
 import pytest
 
-from ofer_jax import flame
-from ofer_jax.flame import pickles
+from ofer_jax import flame, pickles
 
 
 @contextlib.contextmanager
