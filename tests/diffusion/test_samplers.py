@@ -11,9 +11,11 @@ from ofer_jax.diffusion import gaussian, samplers, schedule
 SCHEDULE = schedule.linear()
 SAMPLERS = {
     "ddpm": samplers.ddpm,
+    "ddm": samplers.ddm,
     "ddim": functools.partial(samplers.ddim, steps=20),
     "ddim-0": functools.partial(samplers.ddim, steps=20, eta=0.0),
     "dpm": functools.partial(samplers.dpm, steps=10),
+    "official_ddim": samplers.official_ddim,
 }
 
 
@@ -44,38 +46,60 @@ def golden(testdata):
         return {key: stored[key] for key in stored.files}
 
 
-def golden_run(golden, tables):
-    numbered = [np.random.default_rng(10_000 + i).standard_normal((4, 12)) for i in range(1000)]
+def golden_run(golden, name, tables):
+    """A whole run with the golden noise and its closed-form predictor."""
+    count = 1 if name == "official_ddim" else 1000
+    numbered = [np.random.default_rng(10_000 + i).standard_normal((4, 12)) for i in range(count)]
     context = jnp.asarray(golden["in_context"])
 
     def predict_eps(x, t):
         return jnp.sin(x + 0.001 * t[:, None] + context)
 
     noise = jnp.asarray(np.stack(numbered), jnp.float32)
-    return samplers.ddpm(tables, predict_eps, jax.random.key(0), (4, 12), noise=noise)
+    run = getattr(samplers, name)
+    table = schedule.linear(tables=tables)
+    return run(table, predict_eps, jax.random.key(0), (4, 12), noise=noise)
 
 
-def test_ddpm_agrees_with_the_golden_values(golden):
-    out = golden_run(golden, SCHEDULE)
-    np.testing.assert_allclose(out, golden["out_ddpm"], rtol=5e-6)
-    np.testing.assert_allclose(out, golden["out_ddm"], rtol=7e-4)  # the published tables' rounding
+@pytest.mark.parametrize("name", ["ddpm", "ddm", "official_ddim"])
+def test_whole_runs_agree_with_the_golden_values(golden, name):
+    expected = golden[f"out_{name.removeprefix('official_')}"]
+    out = golden_run(golden, name, "float32")
+    np.testing.assert_allclose(out, expected, rtol=0, atol=1e-4 * expected.std())
 
 
-def test_with_the_published_tables_ddpm_is_the_published_posterior_form(golden, testdata):
-    with np.load(testdata / "schedule_linear_1000.npz") as stored:
-        published = {key: jnp.asarray(stored[key], jnp.float32) for key in stored.files}
-    tables = schedule.Schedule(
-        betas=published["betas"],
-        alpha_bar=published["alphas_cumprod"],
-        alpha_bar_prev=published["alphas_cumprod_prev"],
-        one_minus_alpha_bar=1 - published["alphas_cumprod"],
-        sqrt_alpha_bar=published["sqrt_alpha_cumprod"],
-        sqrt_one_minus_alpha_bar=published["sqrt_one_minus_alpha_cumprod"],
-        posterior_mean_x0=published["posterior_mean_coeff1"],
-        posterior_mean_xt=published["posterior_mean_coeff2"],
-        posterior_variance=published["posterior_variance"],
-    )
-    np.testing.assert_allclose(golden_run(golden, tables), golden["out_ddm"], rtol=5e-6)
+def test_with_exact_tables_both_forms_are_one(golden):
+    ancestral, posterior = (golden_run(golden, name, "float64") for name in ("ddpm", "ddm"))
+    np.testing.assert_allclose(posterior, ancestral, rtol=2e-5)
+    np.testing.assert_allclose(posterior, golden["out_ddpm"], rtol=2e-5)
+
+
+def test_official_ddim_sees_the_steps_of_the_published_program():
+    """251 of them, the last one t = -1, where x is nearly clean but taken for pure noise."""
+    seen = []
+
+    def predict_eps(x, t):
+        jax.debug.callback(lambda step: seen.append(int(step)), t[0], ordered=True)
+        return x
+
+    jax.block_until_ready(samplers.official_ddim(SCHEDULE, predict_eps, jax.random.key(0), (1, 2)))
+    jax.effects_barrier()
+    assert len(seen) == 251
+    assert seen[:2] + seen[-2:] == [999, 995, 3, -1]
+
+
+def test_the_fault_of_official_ddim_on_an_exact_denoiser():
+    x = draw(samplers.official_ddim, mixture([1.0], [0.3], [1.0]))
+    assert abs(x.mean() - 0.40) < 0.02
+    assert abs(x.std() - 0.74) < 0.02
+    x = draw(samplers.ddpm, mixture([1.0], [0.3], [1.0]))
+    assert abs(x.mean() - 1.0) < 0.02
+    assert abs(x.std() - 0.3) < 0.02
+
+
+def test_official_ddim_needs_whole_strides():
+    with pytest.raises(ValueError, match="divisible by 4; got 10"):
+        samplers.official_ddim(schedule.linear(10), lambda x, t: x, jax.random.key(0), (2, 3))
 
 
 @pytest.mark.parametrize(

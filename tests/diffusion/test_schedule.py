@@ -3,22 +3,29 @@ import pytest
 
 from ofer_jax.diffusion import schedule
 
-OFFICIAL = {  # our name: the published one
-    "betas": "betas",
-    "alpha_bar": "alphas_cumprod",
-    "alpha_bar_prev": "alphas_cumprod_prev",
-    "sqrt_alpha_bar": "sqrt_alpha_cumprod",
-    "sqrt_one_minus_alpha_bar": "sqrt_one_minus_alpha_cumprod",
-    "posterior_mean_x0": "posterior_mean_coeff1",
-    "posterior_mean_xt": "posterior_mean_coeff2",
-    "posterior_variance": "posterior_variance",
-}
+
+@pytest.mark.parametrize(("tables", "error"), [("float32", 1e-6), ("float64", 3e-4)])
+@pytest.mark.parametrize("name", schedule.PUBLISHED)
+def test_tables_agree_with_the_published_ones(testdata, name, tables, error):
+    golden = np.load(testdata / "schedule_linear_1000.npz")[name]
+    ours = getattr(schedule.linear(tables=tables), schedule.PUBLISHED[name])
+    np.testing.assert_allclose(ours, golden, rtol=error)
 
 
-@pytest.mark.parametrize("name", OFFICIAL)
-def test_tables_agree_with_the_published_ones_up_to_their_rounding(testdata, name):
-    golden = np.load(testdata / "schedule_linear_1000.npz")[OFFICIAL[name]]
-    np.testing.assert_allclose(getattr(schedule.linear(), name), golden, rtol=2e-4, atol=1e-12)
+def test_what_the_samplers_make_of_the_tables_agrees_too(testdata):
+    """The published buffers that we do not keep, from those that we do."""
+    golden = np.load(testdata / "schedule_linear_1000.npz")
+    ours = schedule.linear(tables="float32")
+    made = {
+        "alphas": 1 - ours.betas,
+        "sqrt_alpha": np.sqrt(1 - ours.betas),
+        "sqrt_recip_alpha_cumprod": 1 / ours.sqrt_alpha_bar,
+        "posterior_mean_coeff3": ours.betas / ours.sqrt_one_minus_alpha_bar,
+        "mean_coeff": ours.one_minus_alpha_bar / ours.betas,
+        "log_one_minus_alpha_cumprod": np.log(ours.one_minus_alpha_bar),
+    }
+    for name, value in made.items():
+        np.testing.assert_allclose(value, golden[name], rtol=1e-6, err_msg=name)
 
 
 def test_tables_are_rounded_once():
@@ -32,6 +39,11 @@ def test_tables_are_rounded_once():
 def test_one_step_and_other_lengths():
     assert schedule.linear(1).num_steps == 1
     assert schedule.linear(7).posterior_variance[0] == 0
+
+
+def test_tables_of_another_precision_are_refused():
+    with pytest.raises(ValueError, match="tables must be 'float64' or 'float32'; got 'float16'"):
+        schedule.linear(tables="float16")  # pyrefly: ignore[bad-argument-type]
 
 
 @pytest.mark.parametrize("wrong", [{"T": 0}, {"beta_start": 0.0}, {"beta_end": 1.0}])
