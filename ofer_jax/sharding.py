@@ -6,7 +6,7 @@ the path decides. Batches are split over both axes.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -87,10 +87,10 @@ def whole(tree: Tree, shardings: Tree) -> list[str]:
     ]
 
 
-def put_batch(batch: Mapping[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
+def put_batch(batch: Tree, sharding: NamedSharding) -> Tree:
     """This process's rows of a batch, as part of the global arrays (64-bit integers as 32)."""
     put = jax.make_array_from_process_local_data
-    return {name: put(sharding, _narrow(rows)) for name, rows in batch.items()}
+    return jax.tree.map(lambda rows: put(sharding, _narrow(rows)), batch)
 
 
 def put_global(tree: Tree, sharding: NamedSharding) -> Tree:

@@ -1,9 +1,11 @@
 """The training state: a frozen pytree that the train step takes and returns.
 
 The averaged params follow ema <- d ema + (1 - d) params, with d = min(decay, (1 + n) / (10 + n))
-after n steps, so that the start does not linger.
+after n steps, so that the start does not linger. Statistics that move without a gradient (those of
+BatchNorm) are averaged like the params they belong to.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ofer_jax.arrays import Array, Int
+from ofer_jax.arrays import Array, Int, Scalar
 
 Tree = Any
 
@@ -34,17 +36,46 @@ def create(params: Tree, tx: optax.GradientTransformation) -> TrainState:
 
 
 def apply_gradients(
-    state: TrainState, grads: Tree, tx: optax.GradientTransformation, ema_decay: float
+    state: TrainState,
+    grads: Tree,
+    tx: optax.GradientTransformationExtraArgs,
+    ema_decay: float,
+    loss: Scalar,
+    moved: Tree,
 ) -> TrainState:
-    """One step of the optimiser and of the average."""
-    updates, opt_state = tx.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    """One step of the optimiser and of the average.
+
+    Args:
+      state: before the step.
+      grads: of the params.
+      tx: see `optim.make`.
+      ema_decay: d.
+      loss: of the step, for a schedule that watches it.
+      moved: the partial params that are taken over as they are; {} for none.
+    """
+    updates, opt_state = tx.update(grads, state.opt_state, state.params, value=loss)
+    params = overlay(optax.apply_updates(state.params, updates), moved)
     n = state.step.astype(jnp.float32)
     decay = jnp.minimum(ema_decay, (1 + n) / (10 + n))
     ema = jax.tree.map(
         lambda a, p: a + (1 - decay).astype(p.dtype) * (p - a), state.ema_params, params
     )
     return replace(state, step=state.step + 1, params=params, ema_params=ema, opt_state=opt_state)
+
+
+def overlay(tree: Tree, part: Tree) -> Tree:
+    """`tree`, nested dicts, with the leaves that `part` holds in place of its own.
+
+    Raises:
+      ValueError: for a name that `tree` does not have.
+    """
+    if not isinstance(part, Mapping):
+        return part
+    if unknown := sorted(set(part) - set(tree)):
+        raise ValueError(f"there are no params {unknown} beside {sorted(tree)}")
+    return {
+        name: overlay(leaf, part[name]) if name in part else leaf for name, leaf in tree.items()
+    }
 
 
 def table(params: Tree) -> str:

@@ -42,7 +42,7 @@ class Writer(Protocol):
 def train(
     config: Any,
     workdir: str | Path,
-    train_iter: Iterator[Mapping[str, np.ndarray]],
+    train_iter: Iterator[Mapping[str, Any]],
     evaluators: Mapping[str, Evaluator],
     *,
     constants: Mapping[str, np.ndarray],
@@ -140,11 +140,11 @@ def make_train_step(
     ) -> tuple[TrainState, dict[str, Array]]:
         step_key = jax.random.fold_in(key, state.step)
 
-        def loss_fn(params: Any) -> tuple[Array, dict[str, Array]]:
+        def loss_fn(params: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
             return task.loss_fn(model, params, constants, batch, step_key)
 
-        grads, metrics = jax.grad(loss_fn, has_aux=True)(state.params)
-        return state_lib.apply_gradients(state, grads, tx, ema_decay), metrics
+        (loss, (metrics, moved)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        return state_lib.apply_gradients(state, grads, tx, ema_decay, loss, moved), metrics
 
     return train_step
 
@@ -152,7 +152,7 @@ def make_train_step(
 def make_evaluator(
     config: Any,
     constants: Mapping[str, np.ndarray],
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, Any],
     repeats: int = 4,
 ) -> Evaluator:
     """Held-out figures of averaged params: means of the task's metrics without dropout, over the
@@ -169,13 +169,14 @@ def make_evaluator(
 
     @jax.jit
     def figures(params: Any, batch: Any, key: Key[Array, ""], constants: Any) -> dict[str, Array]:
-        return task.loss_fn(model, params, constants, batch, key, train=False)[1]
+        return task.loss_fn(model, params, constants, batch, key, train=False)[1][0]
 
     def evaluate(params: Any) -> dict[str, float]:
         found = []
         for start in range(0, count - size + 1, size):
-            rows = {name: np.asarray(a[start : start + size]) for name, a in arrays.items()}
-            batch = sharding.put_global(rows, by_batch)
+            rows = slice(start, start + size)
+            some = jax.tree.map(lambda a, rows=rows: np.asarray(a[rows]), arrays)
+            batch = sharding.put_global(some, by_batch)
             for repeat in range(repeats):
                 found.append(figures(params, batch, jax.random.key(repeat), constants))
         found = jax.device_get(found)

@@ -1,4 +1,4 @@
-"""What the three tasks share: conditioning, noise keyed per example, diffusion loss and sampling.
+"""What the three tasks share: noise keyed per example, diffusion loss and sampling.
 
 The forward process is x_t = sqrt(ab_t) x0 + sqrt(1 - ab_t) eps (Ho et al. 2020, eq. 4). The network
 predicts eps (the published model) or v = sqrt(ab_t) eps - sqrt(1 - ab_t) x0 (Salimans & Ho 2022),
@@ -18,7 +18,7 @@ import numpy as np
 from ofer_jax import losses
 from ofer_jax.arrays import Array, Float, Int, Key
 from ofer_jax.diffusion import gaussian, samplers, schedule
-from ofer_jax.models import Denoiser, FeatureEncoder, Regressor, sampling_fn
+from ofer_jax.models import Denoiser, sampling_fn
 
 SAMPLERS = {"ddpm": samplers.ddpm, "ddim": samplers.ddim, "dpm": samplers.dpm}
 
@@ -43,63 +43,8 @@ def noise_schedule(config: Config) -> schedule.Schedule:
     return schedule.linear(s["steps"], s["beta_start"], s["beta_end"])
 
 
-# ---------------------------------------------------------------- conditioning
-
-
-def feature_encoder(config: Config) -> FeatureEncoder | None:
-    """The trainable encoder, or None when frozen features are the context themselves."""
-    encoder = dict(config["encoder"])
-    name = encoder.pop("name")
-    if name == "cached":
-        return None
-    if name != "mlp":
-        raise ValueError(f"encoder {name!r} is not known; use 'mlp' or 'cached'")
-    return FeatureEncoder.from_config(encoder)
-
-
-def init_encoder(config: Config, key: Key[Array, ""]) -> Params:
-    """Parameters of the encoder; empty for cached features."""
-    module = feature_encoder(config)
-    if module is None:
-        return {}
-    return module.init(key, jnp.zeros((1, config["features"]["size"])))["params"]
-
-
-def apply_mlp(
-    module: FeatureEncoder | Regressor,
-    params: Params,
-    features: Float[Array, "B F"],
-    keys: Key[Array, "B"] | None,
-) -> Float[Array, "B C"]:
-    """Run an encoder or regressor; `keys` (one an example) switch dropout on."""
-    if keys is None:
-        return module.apply({"params": params}, features, deterministic=True)
-
-    def one(row: Float[Array, "F"], key: Key[Array, ""]) -> Float[Array, "C"]:
-        rngs = {"dropout": key}
-        return module.apply({"params": params}, row[None], deterministic=False, rngs=rngs)[0]
-
-    return jax.vmap(one)(features, keys)
-
-
-def encode(
-    config: Config,
-    params: Params,
-    features: Float[Array, "B F"],
-    keys: Key[Array, "B"] | None = None,
-) -> Float[Array, "B C"]:
-    """Context of each picture from its frozen features; `keys` switch on what only training does
-    (dropout, and Gaussian noise of `feature_noise` standard deviations on the features)."""
-    module = feature_encoder(config)
-    if module is None:
-        return features
-    noise = config.get("feature_noise", 0.0)
-    if keys is not None and noise:
-        features = features + noise * normal_like(_salted(keys, 7), features)
-    return apply_mlp(module, params, features, keys)
-
-
-def _salted(keys: Key[Array, "B"], salt: int) -> Key[Array, "B"]:
+def salted(keys: Key[Array, "B"], salt: int) -> Key[Array, "B"]:
+    """Other keys, for another use of the same examples."""
     return jax.vmap(lambda k: jax.random.fold_in(k, salt))(keys)
 
 
@@ -142,9 +87,9 @@ def diffusion_loss(
     """
     table = noise_schedule(config)
     t = jax.vmap(lambda k: jax.random.randint(k, (), 0, config["schedule"]["steps"]))(
-        _salted(keys, 1)
+        salted(keys, 1)
     )
-    eps = normal_like(_salted(keys, 2), x0)
+    eps = normal_like(salted(keys, 2), x0)
     xt = gaussian.q_sample(table, x0, t, eps)
     net = denoiser(config, x0.shape[-1])
     prediction = net.apply({"params": params["net"]}, xt, t, context)

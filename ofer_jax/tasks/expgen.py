@@ -13,8 +13,9 @@ import numpy as np
 
 from ofer_jax.arrays import Array, Float, Key
 from ofer_jax.flame import FlameModel
-from ofer_jax.tasks import common
+from ofer_jax.tasks import common, conditioning
 from ofer_jax.tasks.common import Config, Params
+from ofer_jax.tasks.conditioning import Features
 
 REGION = "region_face"  # of the head's surface, for `constants`
 BEST = {"loss": ("encoder", "net")}
@@ -44,7 +45,7 @@ def init(config: Config, key: Key[Array, ""], constants: dict[str, np.ndarray]) 
     """Fresh params."""
     k_encoder, k_net = jax.random.split(key)
     return {
-        "encoder": common.init_encoder(config, k_encoder),
+        "encoder": conditioning.init(config, k_encoder),
         "net": common.init_denoiser(config, k_net, config["num_expression"] + 3),
     }
 
@@ -56,30 +57,30 @@ def loss_fn(
     batch: dict[str, Array],
     key: Key[Array, ""],
     train: bool = True,
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Diffusion loss, mean over the batch: features [B, F], expression [B, E], jaw [B, 3], index
-    [B]. Arguments and result as `idgen.loss_fn`."""
+) -> tuple[Float[Array, ""], tuple[dict[str, Float[Array, ""]], Params]]:
+    """Diffusion loss, mean over the batch: features, expression [B, E], jaw [B, 3], index [B].
+    Arguments and result as `idgen.loss_fn`."""
     keys = common.example_keys(key, batch["index"])
-    context = common.encode(config, params["encoder"], batch["features"], keys if train else None)
+    context, moved = conditioning.of_batch(config, params, batch["features"], keys, train)
     mean, scale = _offsets(config)
     expression = batch["expression"][:, : config["num_expression"]]
     x0 = (jnp.concatenate([expression, batch["jaw"]], -1) - mean[None]) / scale[None]
     loss = common.diffusion_loss(config, params, x0, context, keys, constants["weights"])
-    return loss, {"loss": loss}
+    return loss, ({"loss": loss}, moved)
 
 
 def sample(
     config: Config,
     params: Params,
-    features: Float[Array, "B F"],
+    features: Features,
     key: Key[Array, "*B"],
     num_samples: int,
     sampler: Config | None = None,
 ) -> tuple[Float[Array, "B M E"], Float[Array, "B M 3"]]:
     """`num_samples` expressions for each picture: (expression [B, M, E], jaw [B, M, 3] axis-angle
     radians). Arguments as `idgen.sample`."""
-    context = common.encode(config, params["encoder"], features)
-    keys = common.picture_keys(key, features.shape[0])
+    context = conditioning.encode(config, params["encoder"], features)
+    keys = common.picture_keys(key, conditioning.batch_size(features))
     size = config["num_expression"]
     x = common.sample_coefficients(config, params, context, keys, num_samples, size + 3, sampler)
     mean, scale = _offsets(config)

@@ -20,8 +20,9 @@ import numpy as np
 from ofer_jax.arrays import Array, Float, Key
 from ofer_jax.flame import FlameModel
 from ofer_jax.models import Regressor
-from ofer_jax.tasks import common
+from ofer_jax.tasks import common, conditioning
 from ofer_jax.tasks.common import Config, Params
+from ofer_jax.tasks.conditioning import Features
 
 REGION = "region_face"  # of the head's surface, for `constants`
 # Which parts of the params are at their best by which held-out figure (smaller is better).
@@ -56,7 +57,7 @@ def init(config: Config, key: Key[Array, ""], constants: dict[str, np.ndarray]) 
     """Fresh params."""
     k_encoder, k_net, k_regressor = jax.random.split(key, 3)
     params = {
-        "encoder": common.init_encoder(config, k_encoder),
+        "encoder": conditioning.init(config, k_encoder),
         "net": common.init_denoiser(config, k_net, config["num_coefficients"]),
         "basis": jnp.asarray(constants["basis"]),
     }
@@ -73,28 +74,29 @@ def loss_fn(
     batch: dict[str, Array],
     key: Key[Array, ""],
     train: bool = True,
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Loss to minimise and metrics, means over the batch.
+) -> tuple[Float[Array, ""], tuple[dict[str, Float[Array, ""]], Params]]:
+    """Loss to minimise and (metrics, what moved), means over the batch.
 
     Args:
       config: the task's config.
       params: as `init` made them.
       constants: as `constants` made them (arrays, passed as an argument).
-      batch: features [B, F], shape [B, S], index [B].
+      batch: features, shape [B, S], index [B].
       key: of the step; each example folds in its index.
-      train: dropout on.
+      train: dropout on, and batch statistics.
 
     Returns:
-      The sum of both models' losses; metrics 'loss' (diffusion) and 'regressor_loss' (mm^2).
+      The sum of both models' losses; metrics 'loss' (diffusion) and 'regressor_loss' (mm^2); and
+      the partial params that the step writes over the old ones without a gradient ({} if none).
     """
     keys = common.example_keys(key, batch["index"])
-    context = common.encode(config, params["encoder"], batch["features"], keys if train else None)
+    context, moved = conditioning.of_batch(config, params, batch["features"], keys, train)
     x0 = batch["shape"] @ jax.lax.stop_gradient(params["basis"])
     loss = common.diffusion_loss(config, params, x0, context, keys, constants["weights"])
     metrics = {"loss": loss}
     if config["regressor"]:
         metrics["regressor_loss"] = _regressor_loss(config, params, constants, batch, keys, train)
-    return sum(metrics.values(), start=jnp.zeros(())), metrics
+    return sum(metrics.values(), start=jnp.zeros(())), (metrics, moved)
 
 
 def _regressor(config: Config) -> Regressor:
@@ -109,14 +111,14 @@ def _regressor_loss(
     keys: Key[Array, "B"],
     train: bool,
 ) -> Float[Array, ""]:
-    z = common.apply_mlp(
+    z = conditioning.apply_mlp(
         _regressor(config), params["regressor"], batch["features"], keys if train else None
     )
     error = z @ jax.lax.stop_gradient(params["basis"]).T - batch["shape"]
     return jnp.mean(jnp.sum((error @ constants["gram"]) * error, axis=-1))
 
 
-def regress(config: Config, params: Params, features: Float[Array, "B F"]) -> Float[Array, "B S"]:
+def regress(config: Config, params: Params, features: Features) -> Float[Array, "B S"]:
     """The deterministic regressor's shape coefficients. Jit it in the caller.
 
     Raises:
@@ -124,14 +126,15 @@ def regress(config: Config, params: Params, features: Float[Array, "B F"]) -> Fl
     """
     if "regressor" not in params:
         raise ValueError("this IdGen was trained without a regressor (config 'regressor')")
-    z = common.apply_mlp(_regressor(config), params["regressor"], features, None)
+    rows = conditioning.vector(features)
+    z = conditioning.apply_mlp(_regressor(config), params["regressor"], rows, None)
     return z @ params["basis"].T
 
 
 def sample(
     config: Config,
     params: Params,
-    features: Float[Array, "B F"],
+    features: Features,
     key: Key[Array, "*B"],
     num_samples: int,
     sampler: Config | None = None,
@@ -142,13 +145,13 @@ def sample(
     Args:
       config: the task's config, as the bundle holds it.
       params: of IdGen.
-      features: frozen features of the pictures.
+      features: of the pictures, frozen features or crops.
       key: one key, or one a picture [B]; then a picture's samples do not depend on its company.
       num_samples: K.
       sampler: see `common.sample_coefficients`; the config's by default.
     """
-    context = common.encode(config, params["encoder"], features)
-    keys = common.picture_keys(key, features.shape[0])
+    context = conditioning.encode(config, params["encoder"], features)
+    keys = common.picture_keys(key, conditioning.batch_size(features))
     size = config["num_coefficients"]
     z = common.sample_coefficients(config, params, context, keys, num_samples, size, sampler)
     return complete(config, params["basis"], z, keys)

@@ -11,7 +11,7 @@ Params: {'encoder', 'net'}.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import jax
@@ -22,8 +22,9 @@ from ofer_jax import losses
 from ofer_jax.arrays import Array, Float, Key
 from ofer_jax.flame import FlameModel
 from ofer_jax.models import Ranker
-from ofer_jax.tasks import common, idgen
+from ofer_jax.tasks import common, conditioning, idgen
 from ofer_jax.tasks.common import Config, Params
+from ofer_jax.tasks.conditioning import Features
 
 REGION = "region_front"  # of the head's surface, for `constants`
 BEST = {"loss": ("encoder", "net")}
@@ -60,7 +61,7 @@ def init(config: Config, key: Key[Array, ""], constants: dict[str, np.ndarray]) 
     points = jnp.zeros((1, 2, *constants["template"].shape))
     context = jnp.zeros((1, config["context_dim"]))
     return {
-        "encoder": common.init_encoder(config, k_encoder),
+        "encoder": conditioning.init(config, k_encoder),
         "net": Ranker.from_config(config["net"]).init(k_net, points, context)["params"],
     }
 
@@ -70,8 +71,7 @@ def scores(
     params: Params,
     constants: dict[str, Array],
     shapes: Float[Array, "B K S"],
-    features: Float[Array, "B F"],
-    keys: Key[Array, "B"] | None = None,
+    features: Features,
 ) -> Float[Array, "B K"]:
     """Score of each candidate shape; higher is better. Jit it in the caller.
 
@@ -80,10 +80,19 @@ def scores(
       params: of IdRank.
       constants: `idrank.constants(config, model, surface()['region_front'])`, made once.
       shapes: candidates' shape coefficients, any K.
-      features: frozen features of the pictures.
-      keys: switch dropout on; leave out.
+      features: of the pictures, frozen features or crops.
     """
-    context = common.encode(config, params["encoder"], features, keys)
+    context = conditioning.encode(config, params["encoder"], features)
+    return _scores(config, params, constants, shapes, context)
+
+
+def _scores(
+    config: Config,
+    params: Params,
+    constants: dict[str, Array],
+    shapes: Float[Array, "B K S"],
+    context: Float[Array, "B C"],
+) -> Float[Array, "B K"]:
     points = vertices(constants, shapes)
     if config["relative"]:
         points = (points - constants["template"][None, None]) * config["vertex_scale"]
@@ -97,16 +106,17 @@ def loss_fn(
     batch: dict[str, Array],
     key: Key[Array, ""],
     train: bool = True,
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Listwise loss, mean over the batch: features [B, F], shape [B, S], candidates [B, K, S'],
-    index [B]. Metrics: 'loss' and the 'recovered' share of the gap between the average and the
-    best candidate, on these very errors."""
-    keys = common.example_keys(key, batch["index"]) if train else None
+) -> tuple[Float[Array, ""], tuple[dict[str, Float[Array, ""]], Params]]:
+    """Listwise loss, mean over the batch: features, shape [B, S], candidates [B, K, S'], index [B].
+    Metrics: 'loss' and the 'recovered' share of the gap between the average and the best candidate,
+    on these very errors. Arguments and result as `idgen.loss_fn`."""
+    keys = common.example_keys(key, batch["index"])
+    context, moved = conditioning.of_batch(config, params, batch["features"], keys, train)
     candidates = batch["candidates"].astype(jnp.float32)
-    s = scores(config, params, constants, candidates, batch["features"], keys)
+    s = _scores(config, params, constants, candidates, context)
     errors = vertex_errors(constants, candidates, batch["shape"])
     loss = losses.listwise_softmax(s, errors, temperature=config["temperature"])
-    return loss, {"loss": loss, "recovered": recovered(s, errors)}
+    return loss, ({"loss": loss, "recovered": recovered(s, errors)}, moved)
 
 
 def vertex_errors(
@@ -127,7 +137,7 @@ def recovered(scores: Float[Array, "B K"], errors: Float[Array, "B K"]) -> Float
 def draw_candidates(
     config: Config,
     params: Params,
-    features: np.ndarray,
+    features: np.ndarray | Mapping[str, np.ndarray],
     path: Path,
     key: Key[Array, ""],
     num_samples: int,
@@ -140,7 +150,7 @@ def draw_candidates(
     Args:
       config: IdGen's config.
       params: IdGen's params.
-      features: [N, F] of the pictures.
+      features: of N pictures: [N, F], or the crops (memory maps are read a batch at a time).
       path: the .npy file; used as it is when it exists with the right shape.
       key: picture n uses fold_in(key, n).
       num_samples: K.
@@ -151,18 +161,20 @@ def draw_candidates(
     Returns:
       [N, K, keep] float16, memory-mapped.
     """
-    size = (len(features), num_samples, keep)
+    count = conditioning.batch_size(features)
+    size = (count, num_samples, keep)
     if path.exists() and np.load(path, mmap_mode="r").shape == size:
         return np.load(path, mmap_mode="r")
     part = path.with_suffix(".part.npy")
     path.parent.mkdir(parents=True, exist_ok=True)
     out = np.lib.format.open_memmap(part, "w+", np.float16, size)
     draw = jax.jit(lambda p, f, k: idgen.sample(config, p, f, k, num_samples)[..., :keep])
-    for start in progress(range(0, len(features), batch)):
-        rows = np.arange(start, start + batch) % len(features)  # the last batch wraps around
+    for start in progress(range(0, count, batch)):
+        rows = np.arange(start, start + batch) % count  # the last batch wraps around
         keys = common.example_keys(key, jnp.asarray(rows))
-        stop = min(start + batch, len(features))
-        out[start:stop] = np.asarray(draw(params, features[rows], keys))[: stop - start]
+        stop = min(start + batch, count)
+        some = jax.tree.map(lambda a, rows=rows: a[rows], features)
+        out[start:stop] = np.asarray(draw(params, some, keys))[: stop - start]
     out.flush()
     os.replace(part, path)
     return np.load(path, mmap_mode="r")

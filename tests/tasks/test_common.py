@@ -1,4 +1,4 @@
-"""Noise belongs to examples, conditioning is computed once, weights follow the head."""
+"""Noise belongs to examples, weights follow the head."""
 
 import jax
 import jax.numpy as jnp
@@ -24,26 +24,6 @@ def test_the_loss_does_not_depend_on_the_order_of_a_batch() -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     other = expgen.loss_fn(config, params, constants, batch(rows), jax.random.key(2))[0]
     assert float(other) != pytest.approx(losses[0], rel=1e-3)
-
-
-def test_dropout_and_feature_noise_are_for_training_alone() -> None:
-    config = toy.model_config("expgen")
-    params = common.init_encoder(config, jax.random.key(0))
-    features = batch(np.arange(4))["features"]
-    calm = common.encode(config, params, features)
-    keys = jax.random.split(jax.random.key(1), 4)
-    assert not np.allclose(common.encode(config, params, features, keys), calm, atol=1e-3)
-    silent = {**config, "feature_noise": 0.0, "encoder": {**config["encoder"], "dropout": 0.0}}
-    np.testing.assert_allclose(common.encode(silent, params, features, keys), calm, atol=1e-5)
-
-
-def test_cached_features_are_the_context_themselves() -> None:
-    config = {"encoder": {"name": "cached"}, "features": {"name": "arcface", "size": 10}}
-    assert common.init_encoder(config, jax.random.key(0)) == {}
-    features = batch(np.arange(4))["features"]
-    np.testing.assert_array_equal(common.encode(config, {}, features), features)
-    with pytest.raises(ValueError, match="'resnet' is not known"):
-        common.feature_encoder({"encoder": {"name": "resnet"}})
 
 
 def test_a_picture_keeps_its_samples_in_other_company() -> None:

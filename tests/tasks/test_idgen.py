@@ -46,7 +46,7 @@ def test_regressor_and_diffusion_share_no_gradient() -> None:
 
     def gradient(name: str) -> dict:
         def figure(params: dict) -> jax.Array:
-            return idgen.loss_fn(CONFIG, params, constants, batch, jax.random.key(1))[1][name]
+            return idgen.loss_fn(CONFIG, params, constants, batch, jax.random.key(1))[1][0][name]
 
         return jax.grad(figure)(params)
 
