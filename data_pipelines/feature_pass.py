@@ -1,8 +1,8 @@
 """Features of every picture of a data set, once, so that training never decodes a picture.
 
-Stage 1 (minutes, `raw_pass`): faces and raw features, in parts. Stage 2 (seconds, here): raw
-features are projected (whitened principal components, `faces.fit_projection`) and written as the
-arrays that `data_pipelines.input` reads:
+Stage 1 (minutes, `raw_pass`): faces and raw features, 40 kB a pair, in parts. Stage 2 (seconds,
+here): raw features are projected (whitened principal components, `faces.fit_projection`) and
+written as the arrays that `data_pipelines.input` reads:
 
     DIR/features/SPLIT/*.npy, meta.json, rejected.jsonl (a line a rejected pair, with the reason)
 
@@ -11,7 +11,7 @@ needs the very same one.
 """
 
 import collections
-import json
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from data_pipelines import data_card, raw_pass
+from data_pipelines import data_card, finished, raw_pass
 from data_pipelines import input as pipeline
 from data_pipelines.input import KINDS
-from data_pipelines.raw_pass import COPIED, Arrays, Faces, raw_names
+from data_pipelines.raw_pass import COPIED, Arrays, Faces
 from ofer_jax import openhead
 
 NAME = "open"
@@ -59,8 +59,8 @@ def run(
     path = pathlib.Path(projection) if projection else _embedded()
     if not fit and _done(directory, splits, card, load_projection(path)):
         return {split: pipeline.read_meta(directory, split) for split in splits}
-    raw = raw_pass.folder(directory, card)
-    raw_pass.extract(directory, splits, raw, faces, workers)
+    raw = raw_pass.folder(directory, "features", card)
+    raw_pass.extract(directory, splits, raw, take, faces, workers)
     if fit:
         path.parent.mkdir(parents=True, exist_ok=True)
         raw_pass.save(path, fit_projection(raw / "train", faces(), fit))
@@ -84,6 +84,17 @@ def load_projection(path: pathlib.Path) -> Arrays:
             f"no projection in {path} ({type(error).__name__}): "
             f"fit one by build_dataset --features open --fit_projection {path}"
         ) from None
+
+
+def take(faces: Any, pictures: Sequence[np.ndarray], found: Sequence[Any]) -> Arrays:
+    """The raw features of one face a picture, by name."""
+    raw = faces.raw_features(pictures, found)
+    return {name: np.asarray(getattr(raw, name)) for name in raw_names(faces)}
+
+
+def raw_names(faces: Any) -> list[str]:
+    """The names of the raw features: the fields of the dataclass `RawFeatures`."""
+    return [field.name for field in dataclasses.fields(faces.RawFeatures)]
 
 
 def fit_projection(parts: pathlib.Path, faces: Any, pairs: int) -> Arrays:
@@ -127,64 +138,19 @@ def project(
         for name in COPIED:
             rows[name].append(part[name])
     if not rows:
-        raise ValueError(f"the detector found no face in any pair of the split {split!r}")
+        raise finished.no_face(split)
     arrays = {name: np.concatenate(values) for name, values in rows.items()}
     count, width = arrays["features_clean"].shape
-    meta = {
-        "features": NAME,
-        "width": width,
-        "split": split,
-        "head": card["head"],
-        "count": count,
-        "pairs": count + len(rejected),
-        "rejected": _tally(rejected),
-        "content_hash": card["content_hash"],
-        "projection": openhead.digest(basis),
-    }
-    _write(pipeline.folder(directory, split), arrays, rejected, meta)
-    return meta
-
-
-def _tally(rejected: Sequence[str]) -> dict[str, int]:
-    """Rejected pairs by reason, as 'KIND: REASON'; by the clean picture's if that has one."""
-    reasons = []
-    for line in map(json.loads, rejected):
-        kind = "clean" if line["clean"] else "occluded"
-        reasons.append(f"{kind}: {line[kind]}")
-    return dict(sorted(collections.Counter(reasons).items()))
-
-
-def _write(
-    target: pathlib.Path, arrays: Arrays, rejected: Sequence[str], meta: Mapping[str, Any]
-) -> None:
-    work = target.with_name(f".{target.name}.part")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    for name, array in arrays.items():
-        np.save(work / f"{name}.npy", array)
-    (work / "rejected.jsonl").write_text("".join(f"{line}\n" for line in rejected))
-    (work / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(work, target)
+    own = {"features": NAME, "width": width, "projection": openhead.digest(basis)}
+    with finished.replacing(pipeline.folder(directory, split)) as work:
+        for name, array in arrays.items():
+            np.save(work / f"{name}.npy", array)
+        return finished.describe(work, card, split, count, rejected, **own)
 
 
 def _done(
     directory: pathlib.Path, splits: Sequence[str], card: Mapping[str, Any], basis: Arrays
 ) -> bool:
     """Whether all splits already have features of this very data and projection."""
-    wanted = (card["content_hash"], openhead.digest(basis))
-    try:
-        metas = [pipeline.read_meta(directory, split) for split in splits]
-    except ValueError:
-        return False
-    return all((meta.get("content_hash"), meta.get("projection")) == wanted for meta in metas)
-
-
-def summary(metas: Mapping[str, Mapping[str, Any]]) -> str:
-    """A line a split: how many pairs there were and are left, and why the others went."""
-    lines = []
-    for split, meta in metas.items():
-        why = ", ".join(f"{count} {reason}" for reason, count in meta["rejected"].items())
-        kept = f"{meta['count']} of {meta['pairs']} pairs ({meta['count'] / meta['pairs']:.1%})"
-        lines.append(f"{split}: {kept}, {meta['width']} features; rejected: {why or 'none'}")
-    return "\n".join(lines)
+    wanted = {"content_hash": card["content_hash"], "projection": openhead.digest(basis)}
+    return all(finished.is_there(directory, split, NAME, **wanted) for split in splits)

@@ -1,4 +1,4 @@
-"""Batches for training and evaluation from the arrays of the feature pass, by grain.
+"""Training batches from the arrays of the feature pass or of the crop pass, by grain.
 
 A training batch is a function of (seed, step) alone. Position p = step * batch + slot of an endless
 stream lies in epoch p // N, and epoch e visits the N examples in the order of its own permutation
@@ -16,15 +16,14 @@ import json
 import os
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grain
+import jax
 import numpy as np
 
-ARRAYS = (
-    "features_clean",
-    "features_occluded",
+COEFFICIENTS = (
     "shape",
     "expression",
     "jaw",
@@ -35,40 +34,52 @@ ARRAYS = (
     "occluder",
 )
 KINDS = ("clean", "occluded")
+CROPS = ("crop_112", "crop_224")
+# Of a picture: an array of features, or the crops by name.
+Features = np.ndarray | dict[str, np.ndarray]
 
 
-def folder(directory: str | os.PathLike, split: str) -> pathlib.Path:
-    """Where the feature pass of a data set puts a split."""
-    return pathlib.Path(directory) / "features" / split
+def folder(directory: str | os.PathLike, split: str, features: str = "open") -> pathlib.Path:
+    """Where the crop pass (for `features` 'crops') or the feature pass puts a split."""
+    return pathlib.Path(directory) / ("crops" if features == "crops" else "features") / split
 
 
-def read_meta(directory: str | os.PathLike, split: str) -> dict[str, Any]:
+def read_meta(directory: str | os.PathLike, split: str, features: str = "open") -> dict[str, Any]:
     """`meta.json` of a split: head, feature name, counts; ValueError when there are no features."""
-    path = folder(directory, split) / "meta.json"
+    path = folder(directory, split, features) / "meta.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
+        what = "crops" if features == "crops" else "features"
+        option = "crops" if features == "crops" else "open"
         raise ValueError(
-            f"{directory} has no features of the split {split!r}: make them with "
-            f"python -m launch.build_dataset --out {directory} --features open"
+            f"{directory} has no {what} of the split {split!r}: make them with "
+            f"python -m launch.build_dataset --out {directory} --features {option}"
         ) from None
 
 
-def load_split(directory: str | os.PathLike, split: str) -> dict[str, np.ndarray]:
+def load_split(directory: str | os.PathLike, split: str, features: str = "open") -> dict[str, Any]:
     """All arrays of a split, memory-mapped and read-only, one row a subject.
 
     Returns:
-      features_clean, features_occluded [N, F]; shape [N, 300]; expression [N, 100]; jaw, neck,
-      global_rotation [N, 3] and eyes [N, 6] (axis-angle, radians); subject [N]; occluder [N] (str).
+      features_clean, features_occluded [N, F] float32, or for `features` 'crops' dicts of crop_112
+      [N, 112, 112, 3] and crop_224 [N, 224, 224, 3], uint8 RGB; shape [N, 300]; expression
+      [N, 100]; jaw, neck, global_rotation [N, 3] and eyes [N, 6] (axis-angle, radians); subject
+      [N]; occluder [N] (str).
 
     Raises:
       ValueError: no features there, or arrays of different lengths.
     """
-    count = read_meta(directory, split)["count"]
-    where = folder(directory, split)
-    arrays = {name: _load(where / f"{name}.npy") for name in ARRAYS}
+    count = read_meta(directory, split, features)["count"]
+    where = folder(directory, split, features)
+    seen = CROPS if features == "crops" else ("features",)
+    names = [*COEFFICIENTS, *(f"{name}_{kind}" for name in seen for kind in KINDS)]
+    arrays: dict[str, Any] = {name: _load(where / f"{name}.npy") for name in names}
     if lengths := {name: len(a) for name, a in arrays.items() if len(a) != count}:
         raise ValueError(f"{where} is damaged: {lengths} rows instead of {count}; make it again")
+    if features == "crops":
+        for kind in KINDS:
+            arrays[f"features_{kind}"] = {name: arrays.pop(f"{name}_{kind}") for name in CROPS}
     return arrays
 
 
@@ -127,7 +138,7 @@ class Gather:
 
     def __init__(
         self,
-        arrays: Mapping[str, np.ndarray],
+        arrays: Mapping[str, Any],
         seed: int,
         occluded_share: float,
         candidates: Mapping[str, np.ndarray] | None = None,
@@ -137,14 +148,16 @@ class Gather:
         self._candidates, self._num = candidates, num_candidates
         self._count = len(arrays["subject"])
 
-    def __call__(self, index: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, index: np.ndarray) -> dict[str, Any]:
         rows = index % self._count
         occluded = uniform(self._seed, index) < self._share
         batch = {name: self._arrays[name][rows] for name in ("shape", "expression", "jaw")}
-        features = {kind: self._arrays[f"features_{kind}"] for kind in KINDS}
-        batch |= {"features": _either(features, rows, occluded), "index": index}
+        either = functools.partial(_either, rows=rows, occluded=occluded)
+        features: Features = jax.tree.map(either, *(self._arrays[f"features_{k}"] for k in KINDS))
+        batch |= {"features": features, "index": index}
         if self._candidates is not None:
-            batch["candidates"] = self._pick(_either(self._candidates, rows, occluded), index)
+            pool = either(*(self._candidates[kind] for kind in KINDS))
+            batch["candidates"] = self._pick(pool, index)
         return batch
 
     def _pick(self, pool: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -157,14 +170,25 @@ class Gather:
         return np.take_along_axis(pool, chosen[..., None], axis=1)
 
 
-def _either(kinds: Mapping[str, np.ndarray], rows: np.ndarray, occluded: np.ndarray) -> np.ndarray:
-    out = kinds["clean"][rows]
-    out[occluded] = kinds["occluded"][rows[occluded]]
+def _either(
+    clean: np.ndarray, hidden: np.ndarray, rows: np.ndarray, occluded: np.ndarray
+) -> np.ndarray:
+    """The rows of `hidden` where `occluded`, else of `clean`; each file is read forwards."""
+    out = np.empty((len(rows), *clean.shape[1:]), clean.dtype)
+    for source, chosen in ((clean, ~occluded), (hidden, occluded)):
+        places = np.flatnonzero(chosen)
+        places = places[np.argsort(rows[places])]
+        out[places] = source[rows[places]]
     return out
 
 
 def make_train_iter(
-    config: Any, *, seed: int, process_index: int = 0, process_count: int = 1
+    config: Any,
+    *,
+    seed: int,
+    features: str = "open",
+    process_index: int = 0,
+    process_count: int = 1,
 ) -> grain.DatasetIterator:
     """An endless iterator of training batches with `get_state` / `set_state` (see `state_at`).
 
@@ -174,10 +198,12 @@ def make_train_iter(
         candidates_clean.npy and candidates_occluded.npy, [N, P, S] in the order of the split; ""
         for none) and `num_candidates` (drawn afresh from the P each epoch; 0 for all).
       seed: of the order and of the choice of pictures.
+      features: 'crops' for aligned crops; any other name for the features of the feature pass.
       process_index, process_count: which part of each batch is this process's.
 
     Returns:
-      Batches of batch_size / process_count rows: features [B, F] float32, shape [B, 300],
+      Batches of batch_size / process_count rows: features [B, F] float32 or a dict of the crops
+      (crop_112 [B, 112, 112, 3], crop_224 [B, 224, 224, 3], uint8 RGB), shape [B, 300],
       expression [B, 100], jaw [B, 3], index [B] int64 (different in each epoch; the key of all
       that is random for an example) and, where asked for, candidates [B, K, S].
 
@@ -187,7 +213,7 @@ def make_train_iter(
     share = getattr(config, "occluded_share", 0.5)
     if not 0 <= share <= 1:
         raise ValueError(f"occluded_share is {share}: it has to lie between 0 and 1")
-    arrays = load_split(config.dir, getattr(config, "split", "train"))
+    arrays = load_split(config.dir, getattr(config, "split", "train"), features)
     count = len(arrays["subject"])
     candidates = _load_candidates(getattr(config, "candidates", ""), count)
     indices = Indices(count, config.batch_size, seed, process_index, process_count)
@@ -210,22 +236,3 @@ def _load_candidates(directory: str, count: int) -> dict[str, np.ndarray] | None
 def state_at(step: int) -> dict[str, int]:
     """The iterator's state after `step` batches, on any number of processes."""
     return {"next_index": step}
-
-
-def eval_batches(
-    arrays: Mapping[str, np.ndarray], batch_size: int, kind: str = "clean"
-) -> Iterator[dict[str, np.ndarray]]:
-    """All rows in order, as training batches of one fixed size.
-
-    The last batch is filled up by repeating rows; `where` [B] bool is False there, `index` [B] is
-    the row.
-    """
-    if kind not in KINDS:
-        raise ValueError(f"{kind!r} pictures do not exist, only {KINDS}")
-    count = len(arrays["subject"])
-    for start in range(0, count, batch_size):
-        index = np.arange(start, start + batch_size)
-        rows = index % count
-        batch = {name: arrays[name][rows] for name in ("shape", "expression", "jaw")}
-        features = arrays[f"features_{kind}"][rows]
-        yield {**batch, "features": features, "index": rows, "where": index < count}

@@ -1,14 +1,13 @@
-"""Stage 1 of the feature pass: raw features of every picture, in numbered parts on disk.
+"""Stage 1 of the feature pass and of the crop pass: every face found, in numbered parts on disk.
 
-Our own detector looks at each picture, clean and occluded, and the frozen networks give raw
-features of its first face, as they would for a photograph. A pair is rejected when either picture
-shows no face, or the face found is not the one that was drawn. A part appears whole or not at all,
-and a rerun goes on where a killed one stopped.
+Our own detector looks at each picture, clean and occluded, and what the pass asks for (raw
+features, aligned crops) is taken of its first face, as it would be of a photograph. A pair is
+rejected when either picture shows no face, or the face found is not the one that was drawn. A part
+appears whole or not at all, and a rerun goes on where a killed one stopped.
 
-    DIR/features/raw/SPLIT/part-00000.npz    arrays as `raw_part` returns them, 40 kB a pair
+    DIR/PASS/raw/SPLIT/part-00000.npz    arrays as `raw_part` returns them
 """
 
-import dataclasses
 import functools
 import json
 import os
@@ -25,10 +24,12 @@ from data_pipelines.input import KINDS
 
 PART = 100  # pairs a part
 COPIED = ("shape", "expression", "jaw", "neck", "eyes", "global_rotation", "subject", "occluder")
-# Gives a module or an object with detect_batch, raw_features, RawFeatures, fit_projection and
-# project, as `ofer_jax.faces` has them; it travels to the workers by its name.
+# Gives a module or an object with detect_batch and what the pass takes of a face, as
+# `ofer_jax.faces` has them; it travels to the workers by its name.
 Faces = Callable[[], Any]
 Arrays = dict[str, np.ndarray]
+# (faces, pictures, the face in each) -> arrays, one row a picture; travels by its name, too.
+Take = Callable[[Any, Sequence[np.ndarray], Sequence[Any]], Arrays]
 
 
 def open_faces() -> Any:
@@ -38,9 +39,9 @@ def open_faces() -> Any:
     return faces
 
 
-def folder(directory: pathlib.Path, card: Mapping[str, Any]) -> pathlib.Path:
-    """The folder of the parts; parts of another data set or of another size are dropped."""
-    raw = directory / "features" / "raw"
+def folder(directory: pathlib.Path, name: str, card: Mapping[str, Any]) -> pathlib.Path:
+    """The folder of a pass's parts; parts of another data set or of another size are dropped."""
+    raw = directory / name / "raw"
     marker = raw / "of.json"
     wanted = {"content_hash": card["content_hash"], "part": PART}
     if not marker.exists() or json.loads(marker.read_text()) != wanted:
@@ -51,7 +52,12 @@ def folder(directory: pathlib.Path, card: Mapping[str, Any]) -> pathlib.Path:
 
 
 def extract(
-    directory: pathlib.Path, splits: Sequence[str], raw: pathlib.Path, faces: Faces, workers: int
+    directory: pathlib.Path,
+    splits: Sequence[str],
+    raw: pathlib.Path,
+    take: Take,
+    faces: Faces,
+    workers: int,
 ) -> None:
     """Makes the parts that are still missing, with a progress bar.
 
@@ -59,6 +65,7 @@ def extract(
       directory: of the data set.
       splits: to look at.
       raw: the folder of the parts.
+      take: what to keep of a face.
       faces: gives the detector and the networks.
       workers: processes; 0 works in this one (and on its accelerator).
     """
@@ -70,28 +77,28 @@ def extract(
             jobs.append((path, split, range(start, min(start + PART, count))))
     missing = [job for job in jobs if not job[0].exists()]
     total, left = (sum(len(rows) for *_, rows in each) for each in (jobs, missing))
-    work = functools.partial(_extract_part, directory=directory, faces=faces)
+    work = functools.partial(_extract_part, directory=directory, take=take, faces=faces)
     with tqdm.tqdm(total=total, initial=total - left, unit="pair", desc="Looking at faces") as bar:
         for pairs in parallel.ordered_map(work, missing, workers, ahead=2):
             bar.update(pairs)
 
 
 def _extract_part(
-    job: tuple[pathlib.Path, str, range], *, directory: pathlib.Path, faces: Faces
+    job: tuple[pathlib.Path, str, range], *, directory: pathlib.Path, take: Take, faces: Faces
 ) -> int:
     path, split, rows = job
     source = records.open_split(directory, split)
-    arrays = raw_part([source[row] for row in rows], faces())
+    arrays = raw_part([source[row] for row in rows], take, faces())
     path.parent.mkdir(parents=True, exist_ok=True)
     save(path, arrays)
     return len(rows)
 
 
-def raw_part(pairs: Sequence[Mapping[str, Any]], faces: Any) -> Arrays:
-    """Raw features, coefficients and rejections of a few records.
+def raw_part(pairs: Sequence[Mapping[str, Any]], take: Take, faces: Any) -> Arrays:
+    """What is taken of the faces, coefficients and rejections of a few records.
 
     Returns:
-      `clean_X` and `occluded_X` for each X of the raw features, and the coefficients, one row a
+      `clean_X` and `occluded_X` for each X that `take` gives, and the coefficients, one row a
       kept pair (absent when none is), and `rejected`: a JSON text a rejected pair.
     """
     pictures = [pair[name] for pair in pairs for name in ("image", "occluded")]
@@ -108,16 +115,9 @@ def raw_part(pairs: Sequence[Mapping[str, Any]], faces: Any) -> Arrays:
         arrays |= {name: np.array([pairs[row][name] for row in kept]) for name in COPIED}
         for offset, kind in enumerate(KINDS):
             chosen = [2 * row + offset for row in kept]
-            raw = faces.raw_features([pictures[i] for i in chosen], [found[i][0] for i in chosen])
-            arrays |= {
-                f"{kind}_{name}": np.asarray(getattr(raw, name)) for name in raw_names(faces)
-            }
+            taken = take(faces, [pictures[i] for i in chosen], [found[i][0] for i in chosen])
+            arrays |= {f"{kind}_{name}": array for name, array in taken.items()}
     return arrays
-
-
-def raw_names(faces: Any) -> list[str]:
-    """The names of the raw features: the fields of the dataclass `RawFeatures`."""
-    return [field.name for field in dataclasses.fields(faces.RawFeatures)]
 
 
 def _fault(faces: Sequence[Any], landmarks: np.ndarray) -> str:
@@ -143,12 +143,12 @@ def save(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
     os.replace(temporary, path)
 
 
-def load(path: pathlib.Path) -> Arrays:
-    """All arrays of an .npz."""
+def load(path: pathlib.Path, names: Sequence[str] | None = None) -> Arrays:
+    """The arrays of an .npz: all, or those of `names` that it has, the others unread."""
     with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+        return {name: stored[name] for name in stored.files if names is None or name in names}
 
 
-def parts(where: pathlib.Path) -> Iterator[Arrays]:
-    """The parts of a split, in order."""
-    return map(load, sorted(where.glob("part-*.npz")))
+def parts(where: pathlib.Path, names: Sequence[str] | None = None) -> Iterator[Arrays]:
+    """The parts of a split, in order; `names` as `load` takes them."""
+    return (load(path, names) for path in sorted(where.glob("part-*.npz")))

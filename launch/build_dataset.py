@@ -1,11 +1,11 @@
-"""Draw the synthetic set, write it as a TFDS data set, and make its features.
+"""Draw the synthetic set, write it as a TFDS data set, and make its features or aligned crops.
 
     python -m launch.build_dataset --out data/openhead --subjects 13000 --seed 0 --features open
 
 The same seed gives the same content (`content_hash` in OUT/data_card.json) whatever the number of
-workers. A rerun goes on: a finished data set and finished parts of the feature pass stay.
-`--fit_projection PATH` first fits the features' projection on train pairs and writes it there; that
-is how the embedded one was made.
+workers. A rerun goes on: a finished data set and finished parts of the passes after it stay.
+`crops` are aligned ones, which the paper's encoders train on (`open,crops` makes both).
+`--fit_projection PATH` first fits the features' projection; so was the embedded one made.
 """
 
 import sys
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
-from data_pipelines import feature_pass, openhead_tfds
+from data_pipelines import crop_pass, feature_pass, finished, openhead_tfds
 from data_pipelines.synthetic import example
 from ofer_jax import cli, flame, openhead
 
@@ -24,10 +24,8 @@ VALIDATION = flags.DEFINE_float("validation_share", 0.04, "share below 1, or a c
 TEST = flags.DEFINE_float("test_share", 0.04, "share below 1, or a count", 0.0)
 WORKERS = flags.DEFINE_integer("workers", 2, "processes, each on one core", 1)
 OVERWRITE = flags.DEFINE_boolean("overwrite", False, "replace another data set in --out")
-FEATURES = flags.DEFINE_enum("features", "none", ["none", "open"], "features to make afterwards")
-FEATURE_WORKERS = flags.DEFINE_integer(
-    "feature_workers", None, "processes of the feature pass (default: --workers); 0 for a GPU", 0
-)
+FEATURES = flags.DEFINE_list("features", "none", "what to make afterwards: none, open, crops")
+PASS_WORKERS = flags.DEFINE_integer("feature_workers", None, "the same for that; 0 for a GPU", 0)
 PROJECTION = flags.DEFINE_string("projection", None, "projection.npz (default: the embedded one)")
 FIT = flags.DEFINE_string("fit_projection", None, "fit the projection first and write it here")
 FIT_PAIRS = flags.DEFINE_integer("fit_pairs", 4000, "train pairs to fit it on", 2)
@@ -35,7 +33,9 @@ KEEP_RAW = flags.DEFINE_boolean("keep_raw", False, "keep the raw features (40 kB
 
 
 def build() -> None:
-    """The data set, and its features if asked for."""
+    """The data set, and what else is asked for."""
+    if unknown := set(FEATURES.value) - {"none", "open", "crops"}:
+        raise ValueError(f"--features knows none, open and crops, not {min(unknown)!r}")
     cli.keep_compiled()
     head = flame.load(openhead.head_path())
     card = openhead_tfds.build(
@@ -49,16 +49,18 @@ def build() -> None:
     )
     print(f"{OUT.value}: {card['counts']}, {card['bytes'] / 1e6:.1f} MB")
     print(f"content hash {card['content_hash']}")
-    if FEATURES.value == "open":
-        workers = FEATURE_WORKERS.value
+    workers = WORKERS.value if PASS_WORKERS.value is None else PASS_WORKERS.value
+    if "open" in FEATURES.value:
         metas = feature_pass.run(
             OUT.value,
             projection=FIT.value or PROJECTION.value,
             fit=FIT_PAIRS.value if FIT.value else 0,
-            workers=WORKERS.value if workers is None else workers,
+            workers=workers,
             keep_raw=KEEP_RAW.value,
         )
-        print(feature_pass.summary(metas))
+        print(finished.summary(metas))
+    if "crops" in FEATURES.value:
+        print(finished.summary(crop_pass.run(OUT.value, workers=workers)))
 
 
 def main(argv: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from data_pipelines.openhead import expressions, identity, landmarks, regions, rig, topology
 from data_pipelines.openhead.mpfb import Archive
 from ofer_jax import openhead
+from ofer_jax.flame import facemesh
 
 NAME = "open-head-1"
 SHAPES, EXPRESSIONS, HEADS = 300, 100, 3000
@@ -98,14 +99,14 @@ def _surface(archive: Archive, top: topology.Topology, mean: np.ndarray) -> tupl
     outer = np.isin(material, [regions.MATERIALS.index(n) for n in ("skin", "lips", "ear")])
     mesh_faces, mesh_bary = landmarks.embed(points, mean, top.faces, outer)
     named = regions.vertex_regions(mean, top, material, points)
-    full = landmarks.CONTOUR + landmarks.INNER
+    full = facemesh.CONTOUR + facemesh.INNER
     marks = {
         "full_lmk_faces_idx": mesh_faces[full],
         "full_lmk_bary_coords": mesh_bary[full].astype(np.float32),
-        "lmk_faces_idx": mesh_faces[landmarks.INNER],
-        "lmk_bary_coords": mesh_bary[landmarks.INNER].astype(np.float32),
+        "lmk_faces_idx": mesh_faces[facemesh.INNER],
+        "lmk_bary_coords": mesh_bary[facemesh.INNER].astype(np.float32),
     }
-    places = landmarks.contour_places(mean, points[landmarks.CONTOUR], named["region_front"])
+    places = landmarks.contour_places(mean, points[facemesh.CONTOUR], named["region_front"])
     table = landmarks.embed(places.reshape(-1, 3), mean, top.faces, outer)
     marks["dynamic_lmk_faces_idx"] = table[0].reshape(79, 17)
     marks["dynamic_lmk_bary_coords"] = table[1].reshape(79, 17, 3).astype(np.float32)

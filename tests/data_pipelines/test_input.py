@@ -24,8 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return out
 
 
-def write_split(out: pathlib.Path, count: int) -> None:
-    where = pipeline.folder(out, "train")
+def write_split(out: pathlib.Path, count: int, features: str = "open") -> None:
+    where = pipeline.folder(out, "train", features)
     where.mkdir(parents=True)
     widths = {"shape": 300, "expression": 100, "jaw": 3, "neck": 3, "eyes": 6}
     widths |= {"global_rotation": 3, "features_clean": WIDTH, "features_occluded": WIDTH}
@@ -156,14 +156,86 @@ def test_uniform_is_uniform_and_uncorrelated():
     assert abs(np.corrcoef(draws, pipeline.uniform(1, np.arange(100_000)))[0, 1]) < 0.02
 
 
-@pytest.mark.parametrize("kind", ["clean", "occluded"])
-def test_evaluation_reads_all_in_order(folder, kind):
-    arrays = pipeline.load_split(folder, "train")
-    batches = list(pipeline.eval_batches(arrays, 10, kind))
-    assert {batch["features"].shape for batch in batches} == {(10, WIDTH)}
-    where = np.concatenate([batch["where"] for batch in batches])
-    features = np.concatenate([batch["features"] for batch in batches])[where]
-    np.testing.assert_array_equal(features, arrays[f"features_{kind}"])
+# ---------------------------------------------------------------- crops
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A data set's crops: the first value tells the example, the second the kind."""
+    out = tmp_path_factory.mktemp("crops")
+    write_split(out, COUNT, "crops")
+    for name, size in (("crop_112", 112), ("crop_224", 224)):
+        for number, kind in enumerate(pipeline.KINDS):
+            crops = np.full((COUNT, size, size, 3), size, np.uint8)
+            crops[:, 0, 0, 0], crops[:, 0, 0, 1] = np.arange(COUNT), number
+            np.save(pipeline.folder(out, "train", "crops") / f"{name}_{kind}.npy", crops)
+    return out
+
+
+def batches_of_crops(folder: pathlib.Path, steps: int, **options) -> list[dict]:
+    iterator = pipeline.make_train_iter(config(folder), seed=1, features="crops", **options)
+    return take(iterator, steps)
+
+
+def test_a_batch_of_crops_holds_both_sizes_of_the_same_picture(pictures):
+    seen = set()
+    for batch in batches_of_crops(pictures, 20):
+        example = batch["index"] % COUNT
+        small, large = batch["features"]["crop_112"], batch["features"]["crop_224"]
+        assert batch["features"].keys() == {"crop_112", "crop_224"}
+        assert (small.shape, large.shape) == ((8, 112, 112, 3), (8, 224, 224, 3))
+        assert small.dtype == large.dtype == np.uint8
+        np.testing.assert_array_equal(small[:, 0, 0, 0], example)
+        np.testing.assert_array_equal(small[:, 0, 0, :2], large[:, 0, 0, :2])
+        np.testing.assert_array_equal(batch["jaw"][:, 0], example)
+        seen |= set(zip(example.tolist(), small[:, 0, 0, 1].tolist(), strict=True))
+    assert len(seen) > COUNT  # of many pictures, the clean and the occluded one
+
+
+def test_crops_and_features_come_in_the_same_order(folder, pictures):
+    features = take(pipeline.make_train_iter(config(folder), seed=1), 10)
+    for crops, plain in zip(batches_of_crops(pictures, 10), features, strict=True):
+        np.testing.assert_array_equal(crops["index"], plain["index"])
+        occluded = crops["features"]["crop_112"][:, 0, 0, 1]
+        np.testing.assert_array_equal(occluded, plain["features"][:, 0] % 1 > 0)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_share_the_same_crops(pictures, processes):
+    share = {"process_count": processes}
+    parts = [
+        batches_of_crops(pictures, 6, process_index=number, **share) for number in range(processes)
+    ]
+    for step, batch in enumerate(batches_of_crops(pictures, 6)):
+        order = np.argsort(np.concatenate([part[step]["index"] for part in parts]))
+        expected = np.argsort(batch["index"])
+        for name, crops in batch["features"].items():
+            union = np.concatenate([part[step]["features"][name] for part in parts])
+            np.testing.assert_array_equal(union[order], crops[expected])
+
+
+def test_a_run_on_crops_goes_on_where_it_stopped(pictures):
+    iterator = pipeline.make_train_iter(config(pictures), seed=1, features="crops")
+    iterator.set_state(pipeline.state_at(5))
+    expected = batches_of_crops(pictures, 7)[5:]
+    for batch, other in zip(take(iterator, 2), expected, strict=True):
+        np.testing.assert_array_equal(batch["index"], other["index"])
+        assert_equal([batch["features"]], [other["features"]])
+
+
+def test_crops_stay_on_disk_until_asked_for(pictures):
+    arrays = pipeline.load_split(pictures, "train", "crops")
+    for kind in pipeline.KINDS:
+        for crops in arrays[f"features_{kind}"].values():
+            assert isinstance(crops.base, np.memmap)
+            assert not crops.flags.writeable
+
+
+def test_faults_of_crops_are_named(folder, pictures):
+    with pytest.raises(ValueError, match=r"no crops of the split 'train'.*--features crops"):
+        pipeline.load_split(folder, "train", "crops")
+    with pytest.raises(ValueError, match="no features of the split 'train'"):
+        pipeline.load_split(pictures, "train")
 
 
 def test_faults_are_named(folder, tmp_path):
@@ -173,8 +245,6 @@ def test_faults_are_named(folder, tmp_path):
         pipeline.make_train_iter(config(folder), seed=0, process_count=3)
     with pytest.raises(ValueError, match=r"occluded_share is 1\.5"):
         pipeline.make_train_iter(config(folder, occluded_share=1.5), seed=0)
-    with pytest.raises(ValueError, match="'blurred'"):
-        next(pipeline.eval_batches(pipeline.load_split(folder, "train"), 4, "blurred"))
     write_split(tmp_path, 5)
     np.save(pipeline.folder(tmp_path, "train") / "jaw.npy", np.zeros((4, 3)))
     with pytest.raises(ValueError, match="'jaw': 4"):

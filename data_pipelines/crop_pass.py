@@ -1,0 +1,90 @@
+"""Aligned crops of every picture of a data set, for encoders that train: ArcFace's and FaRL's.
+
+    DIR/crops/SPLIT/crop_112_clean.npy [N, 112, 112, 3], crop_224_clean.npy [N, 224, 224, 3], the
+    same of the occluded pictures (uint8 RGB), the coefficients, meta.json, rejected.jsonl
+
+Stage 1 (`raw_pass`) finds the faces and cuts the crops, in parts; stage 2 (here) puts the parts
+together, one at a time: a crop pass needs the memory of one part (38 MB) a worker, and twice the
+finished size (376 kB a pair) on disk until it is done.
+"""
+
+import itertools
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from data_pipelines import data_card, finished, raw_pass
+from data_pipelines import input as pipeline
+from data_pipelines.input import CROPS, KINDS
+from data_pipelines.raw_pass import COPIED, Arrays, Faces
+
+NAME = "crops"
+
+
+def run(
+    directory: str | os.PathLike, *, faces: Faces = raw_pass.open_faces, workers: int = 2
+) -> dict[str, dict[str, Any]]:
+    """Makes the crops of all splits of the data set in `directory`; returns their metas.
+
+    Splits whose crops of this very data set are already there are left alone.
+
+    Args:
+      directory: of the data set.
+      faces: gives the detector and the crops.
+      workers: processes; 0 works in this one (and on its accelerator).
+
+    Raises:
+      ValueError: no data set there, no face in any picture of a split.
+    """
+    directory = pathlib.Path(directory)
+    card = data_card.read(directory)
+    splits = [split for split in ("train", "validation", "test") if card["counts"][split]]
+    wanted = {"content_hash": card["content_hash"]}
+    missing = [s for s in splits if not finished.is_there(directory, s, NAME, **wanted)]
+    if missing:
+        raw = raw_pass.folder(directory, NAME, card)
+        raw_pass.extract(directory, missing, raw, take, faces, workers)
+        for split in missing:
+            collect(raw / split, pipeline.folder(directory, split, NAME), card)
+            shutil.rmtree(raw / split)
+        shutil.rmtree(raw)
+    return {split: pipeline.read_meta(directory, split, NAME) for split in splits}
+
+
+def take(faces: Any, pictures: Sequence[np.ndarray], found: Sequence[Any]) -> Arrays:
+    """The crops of one face a picture, uint8 RGB [N, 112, 112, 3] and [N, 224, 224, 3]."""
+    pairs = list(zip(pictures, found, strict=True))
+    return {name: np.stack([getattr(faces, name)(*pair) for pair in pairs]) for name in CROPS}
+
+
+def collect(parts: pathlib.Path, target: pathlib.Path, card: Mapping[str, Any]) -> None:
+    """Puts the parts of a split together in the folder `target`, named as the split."""
+    small = list(raw_pass.parts(parts, (*COPIED, "rejected")))
+    rejected = [line for part in small for line in part["rejected"].tolist()]
+    kept = [part for part in small if "subject" in part]
+    if not kept:
+        raise finished.no_face(target.name)
+    count = sum(len(part["subject"]) for part in kept)
+    with finished.replacing(target) as work:
+        for name in COPIED:
+            np.save(work / f"{name}.npy", np.concatenate([part[name] for part in kept]))
+        for name, kind in itertools.product(CROPS, KINDS):
+            _join(parts, f"{kind}_{name}", count, work / f"{name}_{kind}.npy")
+        own = {"features": NAME, "projection": ""}
+        finished.describe(work, card, target.name, count, rejected, **own)
+
+
+def _join(parts: pathlib.Path, name: str, count: int, path: pathlib.Path) -> None:
+    """One array of all parts, written to `path` part by part."""
+    start, out = 0, None
+    for part in raw_pass.parts(parts, (name,)):
+        if name in part:
+            rows = part[name]
+            if out is None:
+                out = np.lib.format.open_memmap(path, "w+", rows.dtype, (count, *rows.shape[1:]))
+            out[start : start + len(rows)] = rows
+            start += len(rows)
