@@ -4,7 +4,8 @@ from ofer_jax.flame import rotations
 from ofer_jax.flame.io import load
 from ofer_jax.flame.landmarks import contour_landmarks, landmarks, surface_points
 from ofer_jax.flame.lbs import joints, vertices
-from ofer_jax.flame.model import FlameModel
+from ofer_jax.flame.model import FlameModel, title
+from ofer_jax.flame.regions import save, surface
 
 __all__ = [
     "FlameModel",
@@ -13,6 +14,9 @@ __all__ = [
     "landmarks",
     "load",
     "rotations",
+    "save",
+    "surface",
     "surface_points",
+    "title",
     "vertices",
 ]

@@ -1,7 +1,8 @@
 """Reads a head model from our `.npz`, or from FLAME's own `.pkl` (which runs nothing: `pickles`).
 
-The keys of the `.npz` are the fields of `FlameModel`. To keep files small, a float array may be
-stored
+The keys of the `.npz` are the fields of `FlameModel`, and if known `source_sha256` (the hash of the
+file that the model was first read from: both files are then the same head) and the surface's
+arrays (`regions`). To keep files small, a float array may be stored
   - as integers KEY with a float32 KEY_scale that broadcasts against it: KEY * KEY_scale;
   - `J_regressor`, mostly zeros, as J_regressor_rows, _cols and _vals.
 A file without any landmark array makes a model without landmarks: those arrays are empty.
@@ -11,15 +12,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
+import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
-from ofer_jax.flame import official
+from ofer_jax.flame import files, official, releases
+from ofer_jax.flame.files import PathLike
 from ofer_jax.flame.model import PARENTS, FlameModel
 
 _FLOATS = (
@@ -39,31 +42,47 @@ _MAX_BYTES = 1 << 30
 
 
 def load(
-    path: str | os.PathLike[str], landmarks: str | os.PathLike[str] | None = None
+    path: PathLike, landmarks: PathLike | None = None, release: str | None = None
 ) -> FlameModel:
-    """Reads a head model; `name` is the stored one or the file's, `sha256` the file's hash.
+    """Reads a head model: float32, metres; V = 5023 vertices, 300 shape, 100 expression for FLAME.
 
-    `path` is our `.npz` or FLAME's `.pkl`; `landmarks` is FLAME's `landmark_embedding.npy`, without
-    which a `.pkl` has no landmarks.
+        head = flame.load("generic_model.pkl")  # landmark_embedding.npy lies beside it
+        vertices = flame.vertices(head)  # [1, 5023, 3], metres
 
-        model = flame.load("generic_model.pkl", landmarks="landmark_embedding.npy")
-        vertices = flame.vertices(model)  # [1, 5023, 3], metres
+    Args:
+      path: FLAME's `.pkl` (2020, 2023, 2023 without jaw, 2023 Open), our `.npz`, or a folder with
+        one of them.
+      landmarks: FLAME's `landmark_embedding.npy`; left out, the one beside the `.pkl`. Without it
+        a `.pkl` has no landmarks, and the calls that need them say so.
+      release: which FLAME it is, where the file's name does not tell (`releases`).
 
-    Raises FileNotFoundError if there is no such file, and a ValueError of one line if it is not a
-    sound model in its layout.
+    Returns:
+      The model. `name` is the stored one or the file's, `sha256` the file's hash; those of an
+      `.npz` that `flame.save` wrote are the ones of the file it was made from.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: one line, for a file that is not a sound model in its layout.
     """
-    path = Path(path)
-    data = _read(path, "head model")
-    arrays = _model_arrays(path, data)
-    if landmarks is not None:
-        arrays |= _landmark_arrays(Path(landmarks))
+    found = files.find(path, landmarks)
+    data = read_bytes(found.model, "head model")
+    arrays = _model_arrays(found.model, data)
+    if found.landmarks is not None:
+        arrays |= _landmark_arrays(found.landmarks)
     try:
-        return from_arrays(arrays, name=path.stem, sha256=hashlib.sha256(data).hexdigest())
+        name = _text(arrays, "name") or found.model.stem
+        sha256 = _text(arrays, "source_sha256") or hashlib.sha256(data).hexdigest()
+        if not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise ValueError("source_sha256 is not a SHA-256 in hexadecimal")
+        told = _text(arrays, "release") or releases.told(name)
+        told = releases.said(release) if release is not None else told
+        return from_arrays(arrays, name=name, sha256=sha256, release=told)
     except ValueError as error:
-        raise ValueError(f"{path}: {_line(error)}") from error
+        raise ValueError(f"{found.model}: {line(error)}") from error
 
 
-def _read(path: Path, what: str) -> bytes:
+def read_bytes(path: Path, what: str) -> bytes:
+    """A file's bytes. Raises FileNotFoundError, or ValueError for one that is far too large."""
     if not path.is_file():
         raise FileNotFoundError(f"no {what} at {path}")
     if path.stat().st_size > _MAX_BYTES:
@@ -76,24 +95,38 @@ def _model_arrays(path: Path, data: bytes) -> dict[str, np.ndarray]:
         try:
             return official.model_arrays(data)
         except ValueError as error:
-            raise ValueError(f"{path} is not a FLAME model: {_line(error)}") from error
+            raise ValueError(f"{path} is not a FLAME model: {line(error)}") from error
     try:
+        return npz_arrays(data)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a head model in .npz form: {line(error)}") from error
+
+
+def npz_arrays(data: bytes) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` (no pickles). Raises a ValueError if it is none, or far too large."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > _MAX_BYTES:
+            raise ValueError(f"it unpacks to {unpacked} bytes")
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not a head model in .npz form: {_line(error)}") from error
+    except (OSError, EOFError, MemoryError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(line(error)) from error
+    except (zipfile.BadZipFile, zlib.error, TypeError, AttributeError) as error:
+        raise ValueError(line(error)) from error
 
 
 def _landmark_arrays(path: Path) -> dict[str, np.ndarray]:
-    data = _read(path, "landmark file")
+    data = read_bytes(path, "landmark file")
     try:
         return official.landmark_arrays(data)
     except (ValueError, SyntaxError, TypeError) as error:
-        raise ValueError(f"{path} is not FLAME's landmark file: {_line(error)}") from error
+        raise ValueError(f"{path} is not FLAME's landmark file: {line(error)}") from error
 
 
 def from_arrays(
-    arrays: Mapping[str, np.ndarray], *, name: str = "", sha256: str = ""
+    arrays: Mapping[str, np.ndarray], *, name: str = "", sha256: str = "", release: str = ""
 ) -> FlameModel:
     """A model from arrays in the layout above. Raises ValueError on a missing or wrong one."""
     bare = not _LANDMARKS.keys() & arrays.keys()
@@ -109,9 +142,29 @@ def from_arrays(
     return FlameModel(
         **{key: jnp.asarray(value) for key, value in unpacked.items()},
         parents=parents,
-        name=str(arrays["name"]) if "name" in arrays else name,
+        name=name,
         sha256=sha256,
+        release=release,
     )
+
+
+def to_arrays(model: FlameModel) -> dict[str, np.ndarray]:
+    """The arrays of a model in the layout above; what it lacks is left out."""
+    bare = not model.lmk_faces_idx.shape[0]
+    keys = [key for key in (*_FLOATS, *_INTS) if not (bare and key in _LANDMARKS)]
+    texts = {"name": model.name, "release": model.release, "source_sha256": model.sha256}
+    return {
+        **{key: np.asarray(getattr(model, key)) for key in keys},
+        "parents": np.array(model.parents),
+        **{key: np.array(text) for key, text in texts.items() if text},
+    }
+
+
+def _text(arrays: Mapping[str, np.ndarray], key: str) -> str:
+    value = arrays.get(key, np.array(""))
+    if value.shape != () or value.dtype.kind != "U" or not str(value).isprintable():
+        raise ValueError(f"{key} is not a line of text")
+    return str(value)
 
 
 def _no_landmarks() -> dict[str, np.ndarray]:
@@ -193,5 +246,6 @@ def _check_parents(parents: tuple[int, ...], joints: int) -> None:
         raise ValueError(f"parents {parents} must name an earlier joint for each of {joints}")
 
 
-def _line(error: BaseException) -> str:
+def line(error: BaseException) -> str:
+    """An error's message as one line."""
     return " ".join(str(error).split()) or type(error).__name__

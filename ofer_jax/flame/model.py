@@ -8,6 +8,7 @@ expression from 4D scans", SIGGRAPH Asia 2017.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 
@@ -23,6 +24,9 @@ class FlameModel:
 
     The 51 inner landmarks are fixed on the surface; the 17 of the contour come from a table with a
     row for each degree of yaw (`dynamic_*`), or stand fixed within the 68 of `full_*`.
+
+    `name` is the file's, `sha256` the hash of the file it was first read from, `release` which
+    FLAME it is ('FLAME 2020', 'FLAME 2023 Open', ...; '' if nobody told).
     """
 
     v_template: Float[Array, "V 3"]
@@ -41,6 +45,12 @@ class FlameModel:
     parents: tuple[int, ...] = dataclasses.field(default=PARENTS, metadata={"static": True})
     name: str = dataclasses.field(default="", metadata={"static": True})
     sha256: str = dataclasses.field(default="", metadata={"static": True})
+    release: str = dataclasses.field(default="", metadata={"static": True})
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a record says of the head that it is bound to: name, sha256 and release."""
+        return {"name": self.name, "sha256": self.sha256, "release": self.release}
 
     @property
     def num_vertices(self) -> int:
@@ -56,3 +66,10 @@ class FlameModel:
     def num_expression(self) -> int:
         """E, the number of expression coefficients."""
         return self.exprdirs.shape[-1]
+
+
+def title(head: Mapping[str, str]) -> str:
+    """A recorded head (its `identity`; older records lack the release) for a line of text."""
+    name, release, start = head["name"], head.get("release", ""), head["sha256"][:12]
+    about = start if release == name else f"{release or 'release not recorded'}, {start}"
+    return f"{name!r} ({about})"
