@@ -40,7 +40,7 @@ def evaluate(
     bundle: Bundle,
     model: FlameModel,
     regions: Mapping[str, Int[np.ndarray, "R"]],
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, Any],
     *,
     samples: int = 100,
     expressions: int = 15,
@@ -53,8 +53,9 @@ def evaluate(
       bundle: trained on `model`.
       model: the head.
       regions: vertex indices 'region_face' (errors) and 'region_front' (what the ranker sees).
-      arrays: features_clean, features_occluded [N, F], shape [N, S], expression [N, E],
-        jaw [N, 3] (axis-angle, radians).
+      arrays: features_clean, features_occluded (each [N, F], or a dict of crops [N, H, W, 3]),
+        shape [N, S], expression [N, E], jaw [N, 3] (axis-angle, radians). Memory maps serve: only
+        the rows of a batch are read.
       samples: identities drawn for each picture, K >= 2.
       expressions: drawn for each picture, M >= 1.
       seed: of the samples.
@@ -77,7 +78,7 @@ def evaluate(
         keys = example_keys(key, jnp.asarray(rows))
         truth = {name: jnp.asarray(arrays[name][rows], jnp.float32) for name in TRUTH}
         for side in SIDES:
-            drawn = draw(jnp.asarray(arrays[f"features_{side}"][rows], jnp.float32), keys)
+            drawn = draw(_rows(arrays[f"features_{side}"], rows), keys)
             figures = jax.device_get(_figures(face, truth, drawn))
             parts[side].append({name: v[: count - start] for name, v in figures.items()})
     return {
@@ -86,13 +87,18 @@ def evaluate(
     }
 
 
-def _check(arrays: Mapping[str, np.ndarray], samples: int, expressions: int) -> int:
+def _rows(features: Any, rows: np.ndarray) -> Any:
+    """Some pictures' features, from an array or from each of the crops."""
+    return jax.tree.map(lambda array: jnp.asarray(array[rows]), features)
+
+
+def _check(arrays: Mapping[str, Any], samples: int, expressions: int) -> int:
     needed = (*(f"features_{side}" for side in SIDES), *TRUTH)
     if missing := [name for name in needed if name not in arrays]:
         raise ValueError(f"the split lacks {', '.join(missing)}")
-    lengths = {name: len(arrays[name]) for name in needed}
-    count = lengths["shape"]
-    if set(lengths.values()) != {count} or count == 0:
+    lengths = {name: [len(a) for a in jax.tree.leaves(arrays[name])] for name in needed}
+    count = lengths["shape"][0]
+    if {each for found in lengths.values() for each in found} != {count} or count == 0:
         raise ValueError(f"the split's arrays must be equally long and not empty: {lengths}")
     if samples < 2 or expressions < 1:
         raise ValueError(f"samples must be at least 2 and expressions 1: {samples}, {expressions}")
@@ -108,22 +114,25 @@ def _sampler(
     front: Int[np.ndarray, "R"],
     samples: int,
     expressions: int,
-) -> Callable[[Array, Array], dict[str, Array]]:
-    """features [B, F], keys [B] -> regressed, samples, scores, expressions and jaws."""
+) -> Callable[[Any, Array], dict[str, Array]]:
+    """features of B pictures, keys [B] -> samples, scores, expressions and jaws; and what the
+    deterministic regressor says, where the bundle has one."""
     generate, rank, express = (bundle.task(name)[0] for name in ("idgen", "idrank", "expgen"))
     seen = jax.device_put(idrank.constants(rank, model, front))
 
     @jax.jit
-    def run(params: dict[str, Any], seen: dict[str, Array], features: Array, keys: Array) -> dict:
+    def run(params: dict[str, Any], seen: dict[str, Array], features: Any, keys: Array) -> dict:
         shapes = idgen.sample(generate, params["idgen"], features, keys, samples)
         expression, jaw = expgen.sample(express, params["expgen"], features, keys, expressions)
-        return {
-            "regressed": idgen.regress(generate, params["idgen"], features),
+        drawn = {
             "shapes": shapes,
             "scores": idrank.scores(rank, params["idrank"], seen, shapes, features),
             "expression": expression,
             "jaw": jaw,
         }
+        if "regressor" in params["idgen"]:
+            drawn["regressed"] = idgen.regress(generate, params["idgen"], features)
+        return drawn
 
     return partial(run, jax.device_put(bundle.params), seen)
 
@@ -170,9 +179,8 @@ def _vertices(face: FlameModel, **coefficients: Float[Array, "*B n"]) -> Float[A
 def _figures(
     face: FlameModel, truth: dict[str, Array], drawn: dict[str, Array]
 ) -> dict[str, Float[Array, "B"]]:
-    out = identity_figures(
-        face, truth["shape"], drawn["regressed"], drawn["shapes"], jnp.argmax(drawn["scores"], -1)
-    )
+    ranked = jnp.argmax(drawn["scores"], -1)
+    out = identity_figures(face, truth["shape"], drawn.get("regressed"), drawn["shapes"], ranked)
     posed = expression_figures(face, truth, drawn["expression"], drawn["jaw"])
     return out | {f"expression/{name}": value for name, value in posed.items()}
 
@@ -180,12 +188,13 @@ def _figures(
 def identity_figures(
     face: FlameModel,
     shape: Float[Array, "B S"],
-    regressed: Float[Array, "B S"],
+    regressed: Float[Array, "B S"] | None,
     shapes: Float[Array, "B K S"],
     ranked: Int[Array, "B"],
 ) -> dict[str, Float[Array, "B"]]:
     """Errors (metres) of each row of the table, and 'spread' and 'miss' (square metres) for the
-    calibration. `face` is made by `face_model`; `ranked` numbers the sample the ranker picks."""
+    calibration. `face` is made by `face_model`; `ranked` numbers the sample the ranker picks;
+    without `regressed` its row is left out."""
     truth = _vertices(face, shape=shape)
     samples = _vertices(face, shape=shapes)
     mean = _vertices(face, shape=jnp.mean(shapes, axis=1))
@@ -199,9 +208,8 @@ def identity_figures(
 
     mean_face = _vertices(face, shape=jnp.zeros_like(shape))
     spread = metrics.spread(aligned, mean, truth)
-    return {
+    figures = {
         "mean face": metrics.vertex_error(mean_face, truth),
-        "deterministic regressor": metrics.vertex_error(_vertices(face, shape=regressed), truth),
         "average sample": jnp.mean(errors, axis=1),
         "mean of the samples": metrics.vertex_error(mean, truth),
         "medoid": error_of(metrics.medoid(aligned)),
@@ -211,6 +219,10 @@ def identity_figures(
         "spread": spread.spread,
         "miss": spread.miss,
     }
+    if regressed is not None:
+        own = _vertices(face, shape=regressed)
+        figures["deterministic regressor"] = metrics.vertex_error(own, truth)
+    return figures
 
 
 def expression_figures(

@@ -55,7 +55,8 @@ def report(
 
 
 def _side(figures: Figures, weights: Float[np.ndarray, "R N"]) -> dict[str, Row]:
-    rows = {name: _error(figures, name, "mean face", weights) for name in IDENTITY}
+    there = [name for name in IDENTITY if name in figures]  # not all have a regressor
+    rows = {name: _error(figures, name, "mean face", weights) for name in there}
     gap = metrics.estimate(_gap, figures, weights)
     rows["recovered gap"] = {"ratio": gap._asdict()}
     rows["calibration"] = {"ratio": _ratio(figures, "spread", "miss", weights)._asdict()}
@@ -88,20 +89,22 @@ def table(found: Mapping[str, Any]) -> str:
     """The report as one Markdown table, with a line on what it is of."""
     head = ("", "clean, mm", "clean, ratio", "occluded, mm", "occluded, ratio")
     rows = [head, ("---",) * len(head)]
-    rows += [_line(found, name) for name in (*IDENTITY, "recovered gap", "calibration")]
+    there = [name for name in IDENTITY if name in found["clean"]]
+    rows += [_line(found, name) for name in (*there, "recovered gap", "calibration")]
     rows.append(_line(found, "wider than the clean twin"))
     rows += [_line(found, f"expression/{name}") for name in EXPRESSION]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) for r in rows]
-    return "\n".join([_title(found), "", *(f"{line} |" for line in lines), "", NOTES])
+    notes = [NOTES, ARTIST] if found["head"]["name"].startswith("open-head") else [NOTES]
+    return "\n".join([_title(found), "", *(f"{line} |" for line in lines), "", *notes])
 
 
 NOTES = """\
 Brackets: 95 % bootstrap interval over faces. Ratio: to the mean face's error, of the means over all
 pictures; in the expression rows to the neutral face's. Recovered gap: (average - ranked) /
 (average - oracle). Calibration: spread variance / squared error of the mean of the samples.
-Expression rows: face posed by expression and jaw, global rotation zero, true identity in all rows.
-An artist's head space, not scans: these millimetres are no accuracy on people."""
+Expression rows: face posed by expression and jaw, no global rotation, true identity in all rows."""
+ARTIST = "An artist's head space, not scans: these millimetres are no accuracy on people."
 
 
 def _title(found: Mapping[str, Any]) -> str:

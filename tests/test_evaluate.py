@@ -11,6 +11,7 @@ import pytest
 from ofer_jax import evaluate, flame, metrics, quality
 from ofer_jax.bundle import Bundle
 from ofer_jax.flame import FlameModel
+from ofer_jax.tasks import conditioning
 from tests import toy
 
 SHAPE, EXPRESSION = toy.SHAPE, toy.EXPRESSION
@@ -226,11 +227,68 @@ def test_figures_depend_on_the_picture_alone(bundle: Bundle, head: FlameModel, s
             assert (value != one["occluded"][name]).any(), name
 
 
+class Watched:
+    """Pictures of which only single rows may be read."""
+
+    def __init__(self, crops: np.ndarray, read: list[int]) -> None:
+        self.crops, self.read = crops, read
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        self.read += rows.tolist()
+        return self.crops[rows]
+
+
+def test_crops_are_taken_row_by_row(
+    bundle: Bundle, head: FlameModel, split: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks that look at crops get those of the batch, of both sizes, as bytes."""
+    rng, read = np.random.default_rng(1), []
+    features, crops = {}, {}
+    for side in evaluate.SIDES:
+        own = {name: rng.integers(0, 256, (5, n, n, 3), np.uint8) for n, name in SMALL.items()}
+        crops |= {f"features_{side}": {name: Watched(a, read) for name, a in own.items()}}
+        features |= {f"features_{side}": np.asarray(see(own))}
+    plain = run(bundle, head, split | features)
+    monkeypatch.setattr(conditioning, "vector", see)
+    for name, value in run(bundle, head, split | crops)["occluded"].items():
+        np.testing.assert_allclose(value, plain["occluded"][name], rtol=1e-4, err_msg=name)
+    assert len(read) == 4 * 6 and max(read) == 4
+
+
+SMALL = {8: "crop_112", 16: "crop_224"}
+
+
+def see(crops: dict) -> jax.Array:
+    """In place of an encoder."""
+    if not isinstance(crops, dict):
+        return crops
+    assert all(c.dtype == np.uint8 for c in crops.values())
+    means = [jnp.mean(crops[name] / 255.0, axis=(1, 2)) for name in SMALL.values()]
+    return jnp.pad(jnp.concatenate(means, axis=1), ((0, 0), (0, toy.FEATURES - 6)))
+
+
+def test_a_bundle_without_a_regressor_has_one_row_less(
+    bundle: Bundle, head: FlameModel, split: dict
+) -> None:
+    params = {name: part for name, part in bundle.params["idgen"].items() if name != "regressor"}
+    less = dataclasses.replace(bundle, params=bundle.params | {"idgen": params})
+    whole, found = run(bundle, head, split), run(less, head, split)
+    assert whole["clean"].keys() - found["clean"].keys() == {"deterministic regressor"}
+    about = {"head": bundle.config["head"], "bundle": "b", "samples": 6, "expressions": 3}
+    report = quality.report(found, subject=np.arange(5), about=about | {"seed": 0}, rounds=20)
+    assert "regressor" not in quality.table(report)
+    assert "artist" not in quality.table(report)  # that is said of the open head alone
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"jaw": np.zeros((4, 3))}, "equally long"),
         ({name: np.zeros((0, 1)) for name in evaluate.TRUTH}, "equally long"),
+        ({"features_clean": {"a": np.zeros((5, 1)), "b": np.zeros((4, 1))}}, r"\[5, 4\]"),
     ],
 )
 def test_evaluate_refuses_damaged_splits(
