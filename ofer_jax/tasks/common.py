@@ -20,7 +20,12 @@ from ofer_jax.arrays import Array, Float, Int, Key
 from ofer_jax.diffusion import gaussian, samplers, schedule
 from ofer_jax.models import Denoiser, sampling_fn
 
-SAMPLERS = {"ddpm": samplers.ddpm, "ddim": samplers.ddim, "dpm": samplers.dpm}
+SAMPLERS = {
+    "ddpm": samplers.ddpm,
+    "ddim": samplers.ddim,
+    "dpm": samplers.dpm,
+    "official_ddim": samplers.official_ddim,
+}
 
 Config = Mapping[str, Any]
 Params = dict[str, Any]
@@ -38,9 +43,11 @@ def picture_keys(key: Key[Array, "*B"], batch: int) -> Key[Array, "B"]:
 
 
 def noise_schedule(config: Config) -> schedule.Schedule:
-    """The linear schedule named by `config['schedule']` (steps, beta_start, beta_end)."""
+    """The linear schedule of `config['schedule']`: steps, beta_start, beta_end, and if they are not
+    to be 'float64', tables."""
     s = config["schedule"]
-    return schedule.linear(s["steps"], s["beta_start"], s["beta_end"])
+    tables = s.get("tables", "float64")
+    return schedule.linear(s["steps"], s["beta_start"], s["beta_end"], tables=tables)
 
 
 def salted(keys: Key[Array, "B"], salt: int) -> Key[Array, "B"]:
@@ -108,7 +115,7 @@ def sample_coefficients(
 ) -> Float[Array, "B K D"]:
     """`num_samples` draws for each context; those of picture b depend on `keys[b]` alone.
 
-    `sampler` is {'name': 'dpm', 'ddim' or 'ddpm', and that function's own options}; by default the
+    `sampler` is {'name': one of SAMPLERS, and that function's own options}; by default the
     config's.
     """
     table, net = noise_schedule(config), denoiser(config, size)

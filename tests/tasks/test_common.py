@@ -52,3 +52,25 @@ def test_weights_are_tempered_to_mean_one() -> None:
     np.testing.assert_allclose(common.tempered(variance, 0.0), 1.0)
     np.testing.assert_allclose(common.tempered(variance, 1.0), [2.0, 1.0, 0.0])
     assert common.tempered(variance, 0.5).mean() == pytest.approx(1.0)
+
+
+def test_a_config_names_the_precision_of_its_tables() -> None:
+    config = toy.model_config("idgen")
+    ours = common.noise_schedule(config)
+    settings = config["schedule"]
+    same, published = (
+        common.noise_schedule({"schedule": {**settings, "tables": name}})
+        for name in ("float64", "float32")
+    )
+    np.testing.assert_array_equal(same.alpha_bar, ours.alpha_bar)
+    assert np.abs(np.asarray(published.alpha_bar) / ours.alpha_bar - 1).max() > 1e-7
+    np.testing.assert_allclose(published.alpha_bar, ours.alpha_bar, rtol=3e-4)
+
+
+def test_the_published_ddim_is_among_the_samplers() -> None:
+    config = toy.model_config("idgen") | {"sampler": {"name": "official_ddim"}}
+    params = idgen.init(config, jax.random.key(0), toy.constants("idgen"))
+    features = batch(np.arange(2))["features"]
+    drawn = idgen.sample(config, params, features, jax.random.key(1), 3)
+    assert drawn.shape == (2, 3, toy.SHAPE)
+    assert np.isfinite(drawn).all()
