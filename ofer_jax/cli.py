@@ -2,6 +2,7 @@
 
     ofer reconstruct PHOTO... [--out DIR] [--shapes 100] [--expressions 15] [--format ply,obj,glb]
                      [--seed 0] [--all-faces] [--bundle DIR] [--head NPZ --surface NPZ]
+    ofer flame check|convert PATH      (`cli_flame`)
 
 Exit status: 0 if every photograph was reconstructed; 2 if the command, the bundle or any photograph
 was at fault (one line each on stderr, the other photographs still run); 130 if interrupted.
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ofer_jax import __version__
+from ofer_jax import __version__, cli_flame
 
 if TYPE_CHECKING:
     from ofer_jax.reconstruct import Reconstruction, Reconstructor
@@ -35,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     command = "ofer " + shlex.join(sys.argv[1:] if argv is None else argv)
     try:
-        return _reconstruct(args, command)
-    except ValueError as error:  # the output folder, the head, the bundle
+        return args.run(args, command)
+    except (ValueError, FileNotFoundError) as error:  # the output folder, the head, the bundle
         _complain(str(error))
         return 2
     except KeyboardInterrupt:
@@ -79,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--bundle", type=Path, metavar="DIR", help="another bundle than the default")
     one.add_argument("--head", type=Path, metavar="NPZ", help="another head than the open head")
     one.add_argument("--surface", type=Path, metavar="NPZ", help="of that head: its face regions")
+    one.set_defaults(run=_reconstruct)
+    cli_flame.add(commands)
     return parser
 
 

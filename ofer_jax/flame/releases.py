@@ -1,7 +1,8 @@
 """Which release of FLAME a file is: told by its name, or said by the user.
 
 The contents cannot tell: every release has the same arrays in the same shapes. A name that is not
-the official one (`FLAME_NEUTRAL.pkl`, say) tells nothing, and neither do numbers in it.
+the official one (`FLAME_NEUTRAL.pkl`, say) tells nothing. The file of FLAME 2019 is called like
+that of 2020: who has it says so.
 """
 
 from __future__ import annotations
