@@ -20,6 +20,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from ofer_jax import tensors
 from ofer_jax.flame import FlameModel
 
 FORMAT = 1
@@ -68,14 +69,17 @@ def save(bundle: Bundle, path: str | Path, dtype: str = "float32") -> None:
     path = Path(path)
     if path.exists() and (path.is_file() or set(path.iterdir()) - set(files(path))):
         raise ValueError(f"{path} is no bundle and is not replaced; name another folder")
-    arrays = {name: np.asarray(a).astype(dtype) for name, a in _flatten(bundle.params)}
-    data = safetensors.numpy.save(arrays)
-    config = {**bundle.config, "params_sha256": hashlib.sha256(data).hexdigest()}
+    arrays = {name: np.asarray(a) for name, a in _flatten(bundle.params)}
     part = path.with_name(path.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    (part / "params.safetensors").write_bytes(data)
-    (part / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    try:
+        sha256 = tensors.write(part / "params.safetensors", arrays, dtype)
+        config = {**bundle.config, "params_sha256": sha256}
+        (part / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     old = path.with_name(path.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
@@ -92,11 +96,11 @@ def load(path: str | Path, head: FlameModel | None = None) -> Bundle:
     """
     path = Path(path)
     config = _read_config(path)
-    data = _read_bytes(path / "params.safetensors")
-    if hashlib.sha256(data).hexdigest() != config.get("params_sha256"):
+    file = path / "params.safetensors"
+    if _sha256(file) != config.get("params_sha256"):
         raise ValueError(f"bundle {path}: params.safetensors is damaged (its hash is not config's)")
     try:
-        arrays = safetensors.numpy.load(data)
+        arrays = safetensors.numpy.load_file(file)
     except safetensors.SafetensorError as error:
         raise ValueError(f"bundle {path}: params.safetensors cannot be read: {error}") from None
     bundle = Bundle(config, _unflatten(arrays))
@@ -152,6 +156,14 @@ def _read_bytes(path: Path) -> bytes:
         raise ValueError(f"bundle {path.parent}: {path.name}: {error.strerror}") from None
 
 
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"bundle {path.parent}: {path.name}: {error.strerror}") from None
+
+
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in sorted(tree.items()):
         if isinstance(value, Mapping):
@@ -167,7 +179,7 @@ def _unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         node = tree
         for parent in parents:
             node = node.setdefault(parent, {})
-        node[leaf] = value.astype(np.float32)
+        node[leaf] = value.astype(np.float32, copy=False)
     # A part without parameters (the encoder of cached features) leaves no array behind.
     for task in tree.values():
         task.setdefault("encoder", {})

@@ -45,6 +45,15 @@ def test_saving_replaces_a_bundle(made: bundle.Bundle, tmp_path: Path) -> None:
     assert [p.exists() for p in bundle.files(tmp_path / "b")] == [True, True]
 
 
+def test_nothing_is_left_of_a_bundle_that_cannot_be_stored(
+    made: bundle.Bundle, tmp_path: Path
+) -> None:
+    params = {**made.params, "idrank": {"net": {"bias": np.array([1e6], np.float32)}}}
+    with pytest.raises(ValueError, match="idrank/net/bias does not fit into float16"):
+        bundle.save(bundle.Bundle(made.config, params), tmp_path / "b", "float16")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_of_other_things_is_not_replaced(made: bundle.Bundle, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ValueError, match="is no bundle"):

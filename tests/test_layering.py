@@ -52,6 +52,7 @@ RULES = {
     "writers": Rule(PLAIN | {"tensorboardX", "tqdm"}, set()),
     "convert": Rule(PLAIN, set(), frozenset({"torch", "onnx", "safetensors"})),
     "bundle": Rule(MATHS | {"safetensors"}, EVERYTHING),
+    "tensors": Rule(PLAIN, set()),
     "meshes": Rule(PLAIN | {"trimesh"}, {"openhead"}),
     "photos": Rule(PLAIN | {"PIL"}, set()),
     "tasks": Rule(MATHS | {"optax"}, TRAINING | {"openhead"}, PROGRESS),
