@@ -1,10 +1,12 @@
 """The inference bundle: a folder with `config.json` and `params.safetensors`, no pickle.
 
-config = {'format': 1, 'head': {'name', 'sha256'}, 'tasks': {'idgen': {...}, 'idrank': {...},
-'expgen': {...}}, 'projection': ..., 'provenance': {...}, 'params_sha256': ...}; a task's entry is
-the `config` that `ofer_jax.tasks.*` take, so a bundle needs nothing of `configs/`; `projection` is
-the digest of the features' projection that it was trained with ('' if there is none). Arrays are
-named by their path ('idgen/net/...'). Stored as float32 or float16, read as float32.
+config = {'format': 1, 'head': {'name', 'sha256', 'release'}, 'tasks': {'idgen': {...}, 'idrank':
+{...}, 'expgen': {...}}, 'projection': ..., 'provenance': {...}, 'params_sha256': ...}; a task's
+entry is the `config` that `ofer_jax.tasks.*` take, so a bundle needs nothing of `configs/`;
+`projection` is the digest of the features' projection that it was trained with ('' if there is
+none); `mode`, where it is there, is which of the published program's ways it keeps. Arrays are
+named by their path ('idgen/net/...'). Stored as float32 or float16, read as float32. A bundle may
+bring its head, with what is known of its surface: `head.npz`.
 """
 
 import hashlib
@@ -20,11 +22,12 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from ofer_jax import tensors
+from ofer_jax import flame, tensors
 from ofer_jax.flame import FlameModel
 
 FORMAT = 1
 TASKS = ("idgen", "idrank", "expgen")
+_HEAD = "head.npz"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ def make(
     head: FlameModel,
     provenance: Mapping[str, Any] | None = None,
     projection: str = "",
+    mode: str = "",
 ) -> Bundle:
     """A bundle of the three tasks' configs and params, bound to `head` and to a projection."""
     for name in TASKS:
@@ -52,21 +56,31 @@ def make(
             raise ValueError(f"a bundle needs {', '.join(TASKS)}; {name} is missing")
     config = {
         "format": FORMAT,
-        "head": {"name": head.name, "sha256": head.sha256},
+        "head": head.identity,
         "tasks": json.loads(json.dumps(dict(tasks))),
         "projection": projection,
         "provenance": dict(provenance or {}),
+        **({"mode": mode} if mode else {}),
     }
     return Bundle(config, dict(params))
 
 
-def save(bundle: Bundle, path: str | Path, dtype: str = "float32") -> None:
-    """Write the folder `path`, params as `dtype`; a bundle that is there already is replaced.
+def save(
+    bundle: Bundle,
+    path: str | Path,
+    dtype: str = "float32",
+    head: FlameModel | None = None,
+    surface: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """Write the folder `path`, params as `dtype`; a bundle that is there already is replaced. With
+    `head`, which it must be bound to, the folder brings it, and its `surface` (`flame.surface`).
 
     Raises:
-      ValueError: if `path` holds anything but a bundle.
+      ValueError: if `path` holds anything but a bundle, or `head` is another one.
     """
     path = Path(path)
+    if head is not None:
+        check_head(bundle, head, path)
     if path.exists() and (path.is_file() or set(path.iterdir()) - set(files(path))):
         raise ValueError(f"{path} is no bundle and is not replaced; name another folder")
     arrays = {name: np.asarray(a) for name, a in _flatten(bundle.params)}
@@ -77,6 +91,8 @@ def save(bundle: Bundle, path: str | Path, dtype: str = "float32") -> None:
         sha256 = tensors.write(part / "params.safetensors", arrays, dtype)
         config = {**bundle.config, "params_sha256": sha256}
         (part / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        if head is not None:
+            flame.save(part / _HEAD, head, surface)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -114,8 +130,8 @@ def check_head(bundle: Bundle, head: FlameModel, path: str | Path = "") -> None:
     trained = bundle.config["head"]
     if trained["sha256"] != head.sha256:
         raise ValueError(
-            f"bundle {path}: trained on head {trained['name']!r} ({trained['sha256'][:12]}), not "
-            f"on {head.name!r} ({head.sha256[:12]}); use that head, or a bundle trained on this one"
+            f"bundle {path}: trained on head {flame.title(trained)}, not on "
+            f"{flame.title(head.identity)}; use that head, or a bundle trained on this one"
         )
 
 
@@ -131,8 +147,16 @@ def check_projection(bundle: Bundle, projection: str) -> None:
 
 
 def files(path: str | Path) -> list[Path]:
-    """The files of a bundle."""
-    return [Path(path) / "config.json", Path(path) / "params.safetensors"]
+    """The files of a bundle; the head's only if it is there, and beside a config."""
+    config, params = Path(path) / "config.json", Path(path) / "params.safetensors"
+    head = head_path(path) if config.is_file() else None
+    return [config, params, *filter(None, [head])]
+
+
+def head_path(path: str | Path) -> Path | None:
+    """The head that a bundle brings (for `flame.load` and `flame.surface`), or None."""
+    head = Path(path) / _HEAD
+    return head if head.is_file() else None
 
 
 def _read_config(path: Path) -> dict[str, Any]:

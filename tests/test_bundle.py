@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from ofer_jax import bundle
+from ofer_jax import bundle, flame
 from tests import toy
 
 
@@ -22,7 +22,7 @@ def test_a_bundle_comes_back(dtype: str, error: float, made: bundle.Bundle, tmp_
     bundle.save(made, tmp_path / "b", dtype)
     read = bundle.load(tmp_path / "b", toy.head())
     assert read.config["tasks"] == made.config["tasks"]
-    assert read.config["head"] == {"name": "toy", "sha256": "0" * 64}
+    assert read.config["head"] == {"name": "toy", "sha256": "0" * 64, "release": ""}
     assert jax.tree.structure(read.params) == jax.tree.structure(made.params)
 
     def close(a: np.ndarray, b: np.ndarray) -> None:
@@ -67,6 +67,57 @@ def test_another_head_is_refused(made: bundle.Bundle, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"trained on head 'toy'.*not on 'other'") as caught:
         bundle.load(tmp_path / "b", other)
     assert "\n" not in str(caught.value)
+
+
+def test_a_mix_of_releases_names_both(made: bundle.Bundle, tmp_path: Path) -> None:
+    old = dataclasses.replace(toy.head(), release="FLAME 2020")
+    new = dataclasses.replace(toy.head(), release="FLAME 2023", sha256="1" * 64)
+    bound = bundle.make(made.config["tasks"], made.params, old)
+    message = r"head 'toy' \(FLAME 2020, 0{12}\), not on 'toy' \(FLAME 2023, 1{12}\); use that head"
+    with pytest.raises(ValueError, match=message):
+        bundle.check_head(bound, new, tmp_path)
+    with pytest.raises(ValueError, match=message):
+        bundle.save(bound, tmp_path / "b", head=new)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_bundle_from_before_releases_were_recorded_is_read(
+    made: bundle.Bundle, tmp_path: Path
+) -> None:
+    head = {key: made.config["head"][key] for key in ("name", "sha256")}
+    bundle.save(bundle.Bundle({**made.config, "head": head}, made.params), tmp_path / "b")
+    assert bundle.load(tmp_path / "b", toy.head()).config["head"] == head
+    other = dataclasses.replace(toy.head(), release="FLAME 2020", sha256="1" * 64)
+    with pytest.raises(ValueError, match=r"'toy' \(release not recorded, 0+\), not on"):
+        bundle.load(tmp_path / "b", other)
+
+
+def test_a_bundle_may_bring_its_head(made: bundle.Bundle, tmp_path: Path) -> None:
+    path, surface = tmp_path / "b", {"region_face": np.arange(9), "region_front": np.arange(5)}
+    bundle.save(made, path)
+    assert bundle.head_path(path) is None
+    bundle.save(made, path, head=toy.head(), surface=surface)
+    found = bundle.head_path(path)
+    assert found is not None and found in bundle.files(path)
+    head = flame.load(found)
+    assert head.identity == toy.head().identity
+    bundle.load(path, head)
+    assert flame.surface(found)["region_front"].tolist() == list(range(5))
+    bundle.save(made, path)  # replaced whole: the head goes
+    assert sorted(p.name for p in path.iterdir()) == ["config.json", "params.safetensors"]
+
+
+def test_a_folder_with_nothing_but_a_head_is_no_bundle(made: bundle.Bundle, tmp_path: Path) -> None:
+    flame.save(tmp_path / "head.npz", toy.head())
+    with pytest.raises(ValueError, match="is no bundle"):
+        bundle.save(made, tmp_path)
+    assert flame.load(tmp_path / "head.npz").name == "toy"
+
+
+def test_a_mode_is_recorded_where_it_is_given(made: bundle.Bundle) -> None:
+    assert "mode" not in made.config
+    again = bundle.make(made.config["tasks"], made.params, toy.head(), mode="official_demo")
+    assert again.config["mode"] == "official_demo"
 
 
 def test_features_of_another_projection_are_refused(made: bundle.Bundle, tmp_path: Path) -> None:
