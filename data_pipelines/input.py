@@ -152,11 +152,11 @@ class Gather:
         rows = index % self._count
         occluded = uniform(self._seed, index) < self._share
         batch = {name: self._arrays[name][rows] for name in ("shape", "expression", "jaw")}
-        either = functools.partial(_either, rows=rows, occluded=occluded)
-        features: Features = jax.tree.map(either, *(self._arrays[f"features_{k}"] for k in KINDS))
+        choose = functools.partial(either, rows=rows, occluded=occluded)
+        features: Features = jax.tree.map(choose, *(self._arrays[f"features_{k}"] for k in KINDS))
         batch |= {"features": features, "index": index}
         if self._candidates is not None:
-            pool = either(*(self._candidates[kind] for kind in KINDS))
+            pool = choose(*(self._candidates[kind] for kind in KINDS))
             batch["candidates"] = self._pick(pool, index)
         return batch
 
@@ -170,7 +170,7 @@ class Gather:
         return np.take_along_axis(pool, chosen[..., None], axis=1)
 
 
-def _either(
+def either(
     clean: np.ndarray, hidden: np.ndarray, rows: np.ndarray, occluded: np.ndarray
 ) -> np.ndarray:
     """The rows of `hidden` where `occluded`, else of `clean`; each file is read forwards."""

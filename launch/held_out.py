@@ -22,7 +22,7 @@ def draw_candidates(config: Any, workdir: Path) -> None:
     model, c = record["config"]["model"], config.candidates
     model["sampler"] = c.sampler.to_dict()
     for number, split in enumerate(("train", "validation") if jax.process_index() == 0 else ()):
-        arrays = batches.load_split(config.input.dir, split)
+        arrays = batches.load_split(config.input.dir, split, model["features"]["name"])
         for kind in batches.KINDS:
             key = jax.random.fold_in(jax.random.key(config.seed), 2 * number + (kind == "clean"))
             path = workdir / "candidates" / split / f"candidates_{kind}.npy"
@@ -33,14 +33,29 @@ def draw_candidates(config: Any, workdir: Path) -> None:
         multihost_utils.sync_global_devices("candidates")
 
 
-def arrays(config: Any, workdir: Path) -> dict[str, np.ndarray]:
-    """The validation split, clean and occluded alternating, as one batch."""
-    stored = batches.load_split(config.input.dir, "validation")
-    found = {name: np.repeat(stored[name], 2, 0) for name in ("shape", "expression", "jaw")}
-    pairs = {"features": [stored[f"features_{kind}"] for kind in batches.KINDS]}
+def arrays(config: Any, workdir: Path) -> dict[str, Any]:
+    """The validation split, clean and occluded alternating, as one batch that is read in slices."""
+    stored = batches.load_split(config.input.dir, "validation", config.model.features.name)
+    found = {
+        name: Alternating(stored[name], stored[name]) for name in ("shape", "expression", "jaw")
+    }
+    found["features"] = jax.tree.map(Alternating, *(stored[f"features_{k}"] for k in batches.KINDS))
     if config.task == "idrank":
         pools = workdir / "candidates" / "validation"
-        pairs["candidates"] = [np.load(pools / f"candidates_{k}.npy") for k in batches.KINDS]
-    for name, (clean, occluded) in pairs.items():
-        found[name] = np.stack([clean, occluded], 1).reshape(-1, *clean.shape[1:])
+        kinds = [np.load(pools / f"candidates_{k}.npy", mmap_mode="r") for k in batches.KINDS]
+        found["candidates"] = Alternating(*kinds)
     return {**found, "index": np.arange(len(found["shape"]))}
+
+
+class Alternating:
+    """The rows of two arrays in turn (clean 0, occluded 0, clean 1, ...), read when asked for."""
+
+    def __init__(self, clean: np.ndarray, occluded: np.ndarray) -> None:
+        self.clean, self.occluded = clean, occluded
+
+    def __len__(self) -> int:
+        return len(self.clean) + len(self.occluded)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        number = np.arange(len(self))[rows]
+        return batches.either(self.clean, self.occluded, number // 2, number % 2 == 1)

@@ -94,6 +94,11 @@ class Checkpoints:
         return self._best.load_checkpointables(self._best.latest, {"best": abstract})["best"]
 
 
+def exists(workdir: str | Path) -> bool:
+    """Whether a run in `workdir` has a checkpoint to go on from."""
+    return any(path.name.isdigit() for path in (Path(workdir) / "checkpoints").glob("*"))
+
+
 def read_best(workdir: str | Path, abstract: Tree) -> Tree:
     """The best of a finished run as numpy arrays, for the conversion to a bundle.
 
