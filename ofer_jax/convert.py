@@ -75,7 +75,14 @@ def mica_regressor(state: StateDict, config: Mapping[str, Any] | None = None) ->
 
 
 def arcface(state: StateDict, config: Mapping[str, Any] | None = None) -> Tree:
-    """Variables of `models.ArcFace` (entry `arcface` of a published checkpoint)."""
+    """Variables of `models.ArcFace`, float32, from insightface's IResNet (the entry `arcface` of a
+    published checkpoint); `config` may give `layers`, the blocks of its stages.
+
+        variables = convert.arcface(torchfile.read("backbone.pth"))
+        embedding = models.ArcFace().apply(variables, images)  # [B, 112, 112, 3], RGB in -1 .. 1
+
+    Raises ValueError naming every entry that is missing or unknown.
+    """
     params: Tree = {"conv": _conv("conv1"), "prelu": _prelu("prelu"), "fc": _fc("fc")}
     stats: Tree = {}
     _batch_norms(params, stats, {"norm": "bn1", "out_norm": "bn2", "features": "features"})
@@ -96,9 +103,13 @@ def arcface(state: StateDict, config: Mapping[str, Any] | None = None) -> Tree:
 
 
 def farl(state: StateDict, config: Mapping[str, Any] | None = None) -> Tree:
-    """Variables of `models.FaRL` from CLIP's image tower, the entries `visual.*`.
+    """Variables of `models.FaRL`, float32, from a CLIP model's image tower, the entries `visual.*`
+    (the rest, its text tower, is ignored); `config` may give `layers`, the number of blocks.
 
-    The rest of the CLIP model, its text tower, is ignored.
+        variables = convert.farl(torchfile.read("FaRL.pth")["state_dict"])
+        embedding = models.FaRL().apply(variables, images)  # [B, 224, 224, 3], CLIP-normalised
+
+    Raises ValueError naming every entry that is missing or unknown.
     """
     prefix = "visual."
     state = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
@@ -131,13 +142,14 @@ def _convert(tree: Tree, state: StateDict, what: str) -> Tree:
     if lines:
         raise ValueError(f"this is not the state dict of {what}; {'; '.join(lines)}")
 
-    def make(node: Any) -> Any:
-        if isinstance(node, dict):
-            return {name: make(child) for name, child in node.items()}
-        out = node.make(*(np.asarray(state[key], np.float32) for key in node.keys))
-        return np.ascontiguousarray(out)
+    return _made(tree, state)
 
-    return make(tree)
+
+def _made(node: Any, state: StateDict) -> Any:
+    if isinstance(node, dict):
+        return {name: _made(child, state) for name, child in node.items()}
+    out = node.make(*(np.asarray(state[key], np.float32) for key in node.keys))
+    return np.array(out, order="C")  # its own memory: the state may be a file's
 
 
 def _leaves(node: Any) -> Iterator[_Leaf]:
