@@ -46,7 +46,7 @@ def load(
 ) -> FlameModel:
     """Reads a head model: float32, metres; V = 5023 vertices, 300 shape, 100 expression for FLAME.
 
-        head = flame.load("generic_model.pkl")  # landmark_embedding.npy lies beside it
+        head = flame.load("flame/generic_model.pkl")  # landmark_embedding.npy lies beside it
         vertices = flame.vertices(head)  # [1, 5023, 3], metres
 
     Args:

@@ -21,9 +21,17 @@ _MAX_YAW = 39
 
 @jax.jit
 def landmarks(model: FlameModel, vertices: Float[Array, "B V 3"]) -> Float[Array, "B 68 3"]:
-    """The 68 landmarks (metres) at fixed places of the surface.
+    """The 68 landmarks (iBUG's order, subject's right to left) at fixed places of the surface.
 
-    Raises ValueError if the model was read without landmarks.
+        head = flame.load("flame/")
+        points = flame.landmarks(head, flame.vertices(head))  # [1, 68, 3], metres
+
+    Args:
+      model: the head, read with its landmarks (FLAME's `landmark_embedding.npy`).
+      vertices: of it, in any unit, which is the points' too.
+
+    Raises:
+      ValueError: if the model was read without landmarks.
     """
     _check_present(model)
     batch = vertices.shape[0]

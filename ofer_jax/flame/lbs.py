@@ -36,13 +36,23 @@ def vertices(
     jaw: Float[Array, "B 3"] | None = None,
     eyes: Float[Array, "B 6"] | None = None,
 ) -> Float[Array, "B V 3"]:
-    """Vertices (metres) of a batch of heads.
+    """Vertices (metres) of a batch of heads; the equations stand at the top of this file.
+
+        head = flame.load("flame/")
+        smile = flame.vertices(head, expression=jnp.array([[2.0, 0.5]]))  # [1, 5023, 3], metres
 
     Anything left out is zero; coefficient vectors may be shorter than the model's (the rest is
-    zero) and a batch of 1 goes with any other; with nothing given, B is 1. Rotations are
-    axis-angle, radians; `eyes` is left, then right. Differentiable everywhere.
+    zero) and a batch of 1 goes with any other; with nothing given, B is 1. Differentiable
+    everywhere.
 
-    Raises ValueError if a batch, a coefficient vector or a rotation has the wrong size.
+    Args:
+      model: the head; pass it as an argument to what you jit.
+      shape, expression: coefficients [B, at most S] and [B, at most E], in standard deviations.
+      global_rotation, neck, jaw: rotations [B, 3], axis-angle, radians, each about its own joint.
+      eyes: of the left, then of the right eye [B, 6].
+
+    Raises:
+      ValueError: if a batch, a coefficient vector or a rotation has the wrong size.
     """
     inputs = {"shape": shape, "expression": expression}
     rotations = {"global_rotation": global_rotation, "neck": neck, "jaw": jaw, "eyes": eyes}

@@ -43,7 +43,7 @@ def surface(
 ) -> dict[str, np.ndarray]:
     """What is known of a head's surface; names, shapes and types stand above.
 
-        known = flame.surface("flame/")  # a folder with the user's files
+        head, known = flame.load("flame/"), flame.surface("flame/")  # the user's files
         front = flame.vertices(head)[:, known["region_front"]]  # [1, 1785, 3], metres
 
     Args:
