@@ -51,6 +51,8 @@ RULES = {
     "checkpoint": Rule(MATHS | {"orbax"}, {"state", "sharding"}),
     "writers": Rule(PLAIN | {"tensorboardX", "tqdm"}, set()),
     "convert": Rule(PLAIN, set(), frozenset({"torch", "onnx", "safetensors"})),
+    "torchfile": Rule({"numpy"}, {"pickles"}),
+    "onnxfile": Rule({"numpy"}, {"pickles"}, frozenset({"onnx"})),
     "bundle": Rule(MATHS | {"safetensors"}, EVERYTHING),
     "tensors": Rule(PLAIN, set()),
     "meshes": Rule(PLAIN | {"trimesh"}, {"openhead"}),

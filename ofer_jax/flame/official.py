@@ -53,7 +53,8 @@ def landmark_arrays(data: bytes) -> dict[str, np.ndarray]:
     """The arrays of FLAME's `landmark_embedding.npy`. Raises a ValueError of one line."""
     arrays = _chosen(_embedded(data), _LANDMARKS)
     for key, value in arrays.items():
-        if key.startswith("full") and value.shape[:1] == (1,):
+        axes = 1 + key.startswith("dynamic") + key.endswith("coords")
+        if value.ndim == axes + 1 and len(value) == 1:
             arrays[key] = value[0]
     return arrays
 
@@ -77,7 +78,7 @@ def _embedded(data: bytes) -> Any:
 
 
 def _chosen(stored: Any, keys: dict[str, str]) -> dict[str, np.ndarray]:
-    if type(stored) is not dict:
+    if not isinstance(stored, dict):
         raise ValueError(f"it holds a {type(stored).__name__}, not a table of arrays")
     out = {}
     for ours, theirs in keys.items():

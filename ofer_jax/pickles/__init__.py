@@ -1,18 +1,19 @@
 """Reads a pickle without ever calling what it names.
 
-Arrays, chumpy's `Ch` and SciPy's sparse matrices come out as inert `Record`s, which `array` turns
-into NumPy arrays; everything else is of Python's plain types, or is refused by name.
+Arrays, PyTorch's tensors, chumpy's `Ch` and SciPy's sparse matrices come out as inert `Record`s,
+which `array` turns into NumPy arrays; everything else is of Python's plain types, or is refused by
+name.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ofer_jax.pickles import builders
-from ofer_jax.pickles.machine import Machine
-from ofer_jax.pickles.values import Record, array, short
+from ofer_jax.pickles import tensors
+from ofer_jax.pickles.machine import ERRORS, Budget, Machine
+from ofer_jax.pickles.values import Record, array, plain, short
 
-__all__ = ["Record", "array", "loads", "short"]
+__all__ = ["ERRORS", "Record", "array", "loads", "plain", "short"]
 
 _MAX_BYTES = 128 << 20  # FLAME's largest file has 54 MB
 
@@ -25,6 +26,6 @@ def loads(data: bytes) -> Any:
     if len(data) > _MAX_BYTES:
         raise ValueError(f"a pickle of {len(data)} bytes; at most {_MAX_BYTES} are read")
     try:
-        return Machine(builders.ALLOWED, builders.CALLS, len(data)).run(data)
-    except (ValueError, TypeError, LookupError, OverflowError, ArithmeticError) as error:
+        return Machine(tensors.ALLOWED, tensors.CALLS, Budget(len(data))).run(data)
+    except ERRORS as error:
         raise ValueError(f"not a pickle of plain data: {short(error)}") from None

@@ -7,6 +7,7 @@ from the arguments in the file; every array is checked against the bytes that it
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +16,19 @@ import numpy as np
 from ofer_jax.pickles.machine import Machine
 from ofer_jax.pickles.values import Global, Record, instance, named, title
 
+_PYTHON = ("__builtin__", "builtins")
+_BUILTINS = {
+    **{name: name for name in ("bytes", "object", "set")},
+    "frozenset": "set",
+    **dict.fromkeys(("dict", "float", "int", "list"), "factory"),  # of a defaultdict
+}
 ALLOWED = {
-    **{f"{module} bytes": "bytes" for module in ("__builtin__", "builtins")},
-    **{f"{module} object": "object" for module in ("__builtin__", "builtins")},
+    **{f"{module} {name}": kind for module in _PYTHON for name, kind in _BUILTINS.items()},
     **{f"{module} _reconstructor": "reconstructor" for module in ("copy_reg", "copyreg")},
     "_codecs encode": "encode",
     "collections OrderedDict": "dict",
+    "collections defaultdict": "defaultdict",
+    "collections Counter": "counter",
     "numpy ndarray": "ndarray",
     "numpy dtype": "dtype",
     **{
@@ -56,8 +64,26 @@ def _encode(machine: Machine, text: Any, codec: Any) -> bytes:
     return machine.encoded(text)
 
 
-def _ordered_dict(machine: Machine) -> dict[str | int, Any]:
+def _ordered_dict(machine: Machine) -> OrderedDict[str | int, Any]:
+    return OrderedDict()
+
+
+def _default_dict(machine: Machine, factory: Any = None) -> dict[str | int, Any]:
+    if factory is not None and not isinstance(factory, Global):  # never called, only a name
+        raise ValueError(f"collections.defaultdict of {title(factory)} is refused")
     return {}
+
+
+def _counter(machine: Machine, counts: Any = None) -> dict[str | int, Any]:
+    if counts is not None and type(counts) is not dict:
+        raise ValueError(f"collections.Counter of {title(counts)} is refused")
+    return counts or {}
+
+
+def _set(machine: Machine, items: Any) -> set[Any]:
+    if type(items) is not list:
+        raise ValueError(f"a set of {title(items)} is refused")
+    return machine.set_of(items)
 
 
 def _reconstruct(machine: Machine, kind: Any, shape: Any, code: Any) -> Record:
@@ -79,7 +105,7 @@ def _ordered(machine: Machine, record: Record, state: Any) -> np.dtype:
 
 
 def _scalar(machine: Machine, dtype: Any, data: Any) -> Record:
-    return Record("array", _values(machine, (), dtype, data, "C"))
+    return Record("scalar", _values(machine, (), dtype, data, "C"))
 
 
 def _from_buffer(machine: Machine, data: Any, dtype: Any, shape: Any, order: Any) -> Record:
@@ -116,6 +142,8 @@ def _values(machine: Machine, shape: Any, dtype: Any, data: Any, order: Any) -> 
 
 CALLS: dict[str, Callable[..., Any]] = {
     "bytes": lambda machine: b"",
+    "counter": _counter,
+    "defaultdict": _default_dict,
     "dict": _ordered_dict,
     "dtype": _dtype,
     "dtype state": _ordered,
@@ -125,4 +153,5 @@ CALLS: dict[str, Callable[..., Any]] = {
     "reconstruct": _reconstruct,
     "reconstructor": _reconstructor,
     "scalar": _scalar,
+    "set": _set,
 }

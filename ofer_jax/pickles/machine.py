@@ -11,36 +11,65 @@ Opcodes as documented in Python's `pickletools`, which also splits the file into
 from __future__ import annotations
 
 import pickletools
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import IO, Any
 
 from ofer_jax.pickles.values import Global, Record, instance, title
 
-_MAX_OPCODES = 1_000_000  # FLAME's have a few hundred; bounds what a file of empty lists may take
+ERRORS = (ValueError, TypeError, LookupError, ArithmeticError)  # what a bad file makes it raise
+_DICTS = (dict, OrderedDict)
+_ELEMENTS = (str, bytes, int, float, type(None))
+
+
+@dataclass(slots=True)
+class Budget:
+    """What a file may still take, all pickles in it together."""
+
+    made: int  # bytes of strings and elements of sets made from others; at first the file's size
+    opcodes: int = 1_000_000  # FLAME's have a few hundred; bounds what a file of empty lists takes
+    bfloats: int = 1 << 27  # elements of bfloat16 made float32
+
+    def spend(self, count: int) -> None:
+        self.made -= count
+        if self.made < 0:
+            raise ValueError("its strings make more bytes than the file has")
+
+
+def refused(identity: Any) -> Any:
+    """A persistent id where there should be none."""
+    raise ValueError(f"the opcode BINPERSID ({title(identity)}) is refused")
 
 
 class Machine:
     """The stack, the memo and the marks; one method for each group of opcodes.
 
     `allowed` maps the names that the file may use to their kinds, and `calls` a kind to what is
-    called in the name's place; `size` is that of the file in bytes.
+    called in the name's place; `persistent` makes the object that a persistent id stands for.
     """
 
     def __init__(
-        self, allowed: Mapping[str, str], calls: Mapping[str, Callable[..., Any]], size: int
+        self,
+        allowed: Mapping[str, str],
+        calls: Mapping[str, Callable[..., Any]],
+        budget: Budget,
+        persistent: Callable[[Any], Any] = refused,
     ) -> None:
         self.allowed = allowed
         self.calls = calls
+        self.budget = budget
+        self.persistent = persistent
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
-        self.budget = size  # bytes that strings may still be turned into
 
-    def run(self, data: bytes) -> Any:
-        """The object that the pickle leaves on the stack."""
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-            if count >= _MAX_OPCODES:
-                raise ValueError(f"more than {_MAX_OPCODES} opcodes")
+    def run(self, data: bytes | IO[bytes]) -> Any:
+        """The object that the pickle leaves on the stack; a stream is read up to its end."""
+        for opcode, argument, _ in pickletools.genops(data):
+            self.budget.opcodes -= 1
+            if self.budget.opcodes < 0:
+                raise ValueError("too many opcodes")
             self.step(opcode.name, argument)
         return self.stack.pop()
 
@@ -69,10 +98,12 @@ class Machine:
         return items
 
     def encoded(self, text: str) -> bytes:
-        self.budget -= len(text)
-        if self.budget < 0:
-            raise ValueError("its strings make more bytes than the file has")
+        self.budget.spend(len(text))
         return text.encode("latin1")
+
+    def set_of(self, items: list[Any]) -> set[Any]:
+        self.budget.spend(len(items))
+        return set(plain_elements(items))
 
     def put(self, argument: int | None) -> None:
         self.memo[len(self.memo) if argument is None else argument] = self.stack[-1]
@@ -88,9 +119,14 @@ class Machine:
         self.stack[-1].extend(items)
 
     def set_items(self, items: list[Any]) -> None:
-        if type(self.stack[-1]) is not dict:
+        if type(self.stack[-1]) not in _DICTS:
             raise ValueError(f"{title(self.stack[-1])} is given keys as if it were a dict")
         _fill(self.stack[-1], items)
+
+    def add(self, items: list[Any]) -> None:
+        if type(self.stack[-1]) is not set:
+            raise ValueError(f"{title(self.stack[-1])} is given elements as if it were a set")
+        self.stack[-1].update(plain_elements(items))
 
     def global_(self, title: str) -> None:
         if title not in self.allowed:
@@ -122,11 +158,20 @@ class Machine:
 
     def build(self, _: object) -> None:
         target, state = self.taken(2)
-        if not isinstance(target, Record):
+        if isinstance(target, Record):
+            make = self.calls.get(f"{target.kind} state")
+            target.state = make(self, target, state) if make else state
+        elif type(target) is not OrderedDict or type(state) not in _DICTS:  # a state dict's has one
             raise ValueError(f"a state for {title(target)} is refused")
-        make = self.calls.get(f"{target.kind} state")
-        target.state = make(self, target, state) if make else state
         self.stack.append(target)
+
+
+def plain_elements(items: list[Any]) -> list[Any]:
+    """The elements of a set: only what has a hash of its own (a tuple's may go deep)."""
+    for item in items:
+        if not isinstance(item, _ELEMENTS):
+            raise ValueError(f"an element of a set is {title(item)}")
+    return items
 
 
 def _fill(target: dict[str | int, Any], items: list[Any]) -> dict[str | int, Any]:
@@ -152,6 +197,7 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
     "EMPTY_TUPLE": tuple,
     "EMPTY_LIST": list,
     "EMPTY_DICT": dict,
+    "EMPTY_SET": set,
 }
 _STEPS: dict[str, Callable[[Machine, Any], Any]] = {
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda m, _: None),
@@ -171,6 +217,9 @@ _STEPS: dict[str, Callable[[Machine, Any], Any]] = {
     "APPENDS": lambda m, _: m.append(m.marked()),
     "SETITEM": lambda m, _: m.set_items(m.taken(2)),
     "SETITEMS": lambda m, _: m.set_items(m.marked()),
+    "ADDITEMS": lambda m, _: m.add(m.marked()),
+    "FROZENSET": lambda m, _: m.stack.append(frozenset(plain_elements(m.marked()))),
+    "BINPERSID": lambda m, _: m.stack.append(m.persistent(*m.taken(1))),
     "GLOBAL": Machine.global_,
     "STACK_GLOBAL": Machine.stack_global,
     "REDUCE": Machine.reduce,

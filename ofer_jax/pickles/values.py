@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 _INERT = ("chumpy", "csc", "csr")
+_LEAVES = (str, bytes, bytearray, bool, int, float, type(None))
+_MAX_DEPTH = 100
 _MAX_DENSE = 1 << 24  # elements of a sparse matrix made dense
 
 
@@ -44,6 +47,39 @@ def array(value: Any) -> np.ndarray:
     raise ValueError(f"{title(value)} is not an array of numbers")
 
 
+def plain(value: Any, depth: int = 0, known: dict[int, Any] | None = None) -> Any:
+    """The value with NumPy's arrays, scalars and types in place of every `Record` in it.
+
+    Raises a ValueError if it holds any other record, or containers that are nested too deeply.
+    """
+    known = {} if known is None else known
+    if type(value) in _LEAVES or id(value) in known:
+        return known.get(id(value), value)
+    if depth > _MAX_DEPTH:
+        raise ValueError("its containers are nested too deeply")
+    if isinstance(value, tuple):
+        known[id(value)] = tuple(plain(item, depth + 1, known) for item in value)
+    elif isinstance(value, list | dict):
+        known[id(value)] = value
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            value[key] = plain(item, depth + 1, known)
+    else:
+        known[id(value)] = _leaf(value)
+    return known[id(value)]
+
+
+def _leaf(value: Any) -> Any:
+    if isinstance(value, set | frozenset):
+        return value
+    if isinstance(value, Global):
+        return value.title
+    if not isinstance(value, Record) or value.kind not in ("array", "scalar", "dtype"):
+        raise ValueError(f"{title(value)} is not plain data")
+    if value.kind == "array" and not isinstance(value.state, np.ndarray):
+        raise ValueError("an array of objects is not plain data")
+    return value.state[()] if value.kind == "scalar" else value.state
+
+
 def short(error: BaseException) -> str:
     """An error's message as one line of at most 200 characters."""
     return " ".join(str(error)[:200].split()) or type(error).__name__
@@ -63,12 +99,12 @@ def instance(kind: Any) -> Any:
     if isinstance(kind, Global) and kind.kind in _INERT:
         return Record(kind.kind)
     if isinstance(kind, Global) and kind.kind == "dict":
-        return {}
+        return OrderedDict()
     raise ValueError(f"an instance of {title(kind)} is refused")
 
 
 def _fields(record: Record) -> dict[str, Any]:
-    if type(record.state) is not dict:
+    if not isinstance(record.state, dict):
         raise ValueError(f"a {record.kind} record without fields")
     return record.state
 
