@@ -99,6 +99,7 @@ class Reconstructor:
             ValueError: they do not fit each other.
         """
         bundles.check_head(bundle, head)
+        _check_surface(head, surface)
         self.head = head
         self.bundle = bundle
         self.surface = surface
@@ -260,8 +261,8 @@ def load(
 
     Args:
         bundle: folder of an inference bundle; left out, the embedded default.
-        head: `.npz` for `flame.load`; left out, the embedded open head.
-        surface: `.npz` for another head than the embedded one: vertex numbers `region_face` and
+        head: what `flame.load` takes; left out, the bundle's own head, or the embedded open head.
+        surface: `.npz` with what the head's files leave open: vertex numbers `region_face` and
             `region_front`, and if known FaceMesh's points on it (`mesh_faces_idx`,
             `mesh_bary_coords`, `mesh_weight`) and the triangles' `material`, `material_names`.
 
@@ -269,31 +270,36 @@ def load(
         ValueError: one line, for a missing or damaged file, or a bundle of another head.
     """
     path = Path(bundle) if bundle is not None else openhead.bundle_path()
-    model = flame.load(openhead.head_path() if head is None else head)
-    made = bundles.load(path, model)
-    return Reconstructor(model, made, _surface(model, head, surface))
+    source = head if head is not None else bundles.head_path(path)
+    embedded = flame.load(openhead.head_path())
+    if source is None:
+        return Reconstructor(embedded, bundles.load(path, embedded), openhead.surface())
+    model = flame.load(source)
+    if surface is not None:
+        known = _read_surface(surface)
+    else:
+        known = openhead.surface() if model.sha256 == embedded.sha256 else flame.surface(source)
+    return Reconstructor(model, bundles.load(path, model), known)
 
 
-def _surface(
-    model: flame.FlameModel, head: str | Path | None, path: str | Path | None
-) -> Mapping[str, np.ndarray]:
-    if path is None:
-        own = head is None or model.sha256 == flame.load(openhead.head_path()).sha256
-        if not own:
-            raise ValueError(
-                f"head {model.name!r}: its surface is not known here; give an .npz with its "
-                "region_face and region_front (--surface)"
-            )
-        return openhead.surface()
+def _read_surface(path: str | Path) -> Mapping[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as stored:
-            surface = {key: stored[key] for key in stored.files}
+            return {key: stored[key] for key in stored.files}
     except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
         raise ValueError(f"surface {path}: cannot be read ({error})") from None
-    missing = {"region_face", "region_front"} - set(surface)
-    if missing:
-        raise ValueError(f"surface {path}: lacks {', '.join(sorted(missing))}")
-    return surface
+
+
+def _check_surface(head: flame.FlameModel, surface: Mapping[str, np.ndarray]) -> None:
+    if not len(head.full_lmk_faces_idx):
+        raise ValueError(
+            f"head {head.name!r} has no landmarks: put FLAME's landmark_embedding.npy beside it"
+        )
+    if missing := [key for key in ("region_face", "region_front") if key not in surface]:
+        raise ValueError(
+            f"head {head.name!r}: {', '.join(missing)} unknown; put OFER's front-face vertices and "
+            "FLAME_masks.pkl beside it, or give them by --surface"
+        )
 
 
 def take(photograph: PhotoLike) -> photos.Photo:
