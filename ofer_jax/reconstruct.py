@@ -64,7 +64,7 @@ class Reconstruction:
     number: int
     notes: tuple[str, ...]
     seed: int
-    head: dict[str, str]  # name, sha256
+    head: dict[str, str]  # name, sha256, release
     bundle: str  # hash of the parameters that made it
     mode: str  # of an imported bundle, see `published.MODES`; else ''
     shapes: Float[np.ndarray, "K S"]  # best first
@@ -244,7 +244,7 @@ class Reconstructor:
             number=found.number,
             notes=found.notes,
             seed=seed,
-            head={"name": self.head.name, "sha256": self.head.sha256},
+            head=self.head.identity,
             bundle=self.bundle.config.get("params_sha256", ""),
             mode=self.bundle.config.get("mode", ""),
             triangles=np.asarray(self.head.faces),

@@ -7,7 +7,7 @@
 | schema | 1 |
 | photo | name, width, height as read, sha256 of the upright pixels |
 | notes | list of sentences: several faces, small face, hidden face, picture reduced |
-| head | name and sha256 of the parametric head |
+| head | name, sha256 and release of the parametric head |
 | bundle | sha256 of the network parameters |
 | mode | 'paper' or 'official_demo' for imported published networks, else empty |
 | seed, command | what made it |
@@ -26,7 +26,7 @@ x = s X + tx, y = -s Y + ty.
 `result.npz` (float32 unless said): shapes [K, 300], scores [K], expressions [M, 100], jaws [M, 3],
 expression (int), vertices [V, 3] (best shape, neutral), posed_vertices [V, 3], triangles [F, 3]
 (int32), global_rotation [3], camera [3], landmarks [68, 3], landmarks_px [68, 2], spread [V],
-box [4], points [468, 3], and head, head_sha256, bundle, mode, photo_sha256 (text),
+box [4], points [468, 3], and head, head_sha256, head_release, bundle, mode, photo_sha256 (text),
 seed, schema (int).
 
 `meshes/`: `identity-1` (the best shape, neutral) to `identity-5`, `expression-01` ... (the best
@@ -174,6 +174,7 @@ def _npz(result: Reconstruction) -> bytes:
         "points": np.asarray(result.face.points, np.float32),
         "head": np.array(result.head["name"]),
         "head_sha256": np.array(result.head["sha256"]),
+        "head_release": np.array(result.head["release"]),
         "bundle": np.array(result.bundle),
         "mode": np.array(result.mode),
         "photo_sha256": np.array(result.photo.digest.hex()),

@@ -80,6 +80,7 @@ def test_one_photograph_leaves_a_whole_folder(run, tmp_path):
             stored["shapes"][0], record["shapes"][0]["coefficients"], rtol=1e-5, atol=1e-9
         )
         assert str(stored["head_sha256"]) == record["head"]["sha256"]
+        assert str(stored["head_release"]) == record["head"]["release"] == "open-head-1"
         assert stored["vertices"].shape == (5023, 3)
     with Image.open(folder / "sheet.png") as sheet:
         assert sheet.size[0] == 1600
@@ -232,10 +233,12 @@ def test_bad_bundles(run, tmp_path, bundle_folder, change, words):
     assert words in errors[0]
 
 
-def test_a_bad_head_file(run, tmp_path):
+@pytest.mark.parametrize("name", ["head.npz", "missing.npz"])
+def test_a_bad_head_file(run, tmp_path, name):
     (tmp_path / "head.npz").write_text("nothing")
-    status, _, errors = run(ASTRONAUT, "--out", tmp_path / "out", "--head", tmp_path / "head.npz")
+    status, _, errors = run(ASTRONAUT, "--out", tmp_path / "out", "--head", tmp_path / name)
     assert (status, len(errors)) == (2, 1)
+    assert name in errors[0]
 
 
 @pytest.mark.parametrize(
