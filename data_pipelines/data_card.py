@@ -60,8 +60,13 @@ def differences(card: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]
     return [
         f"{name} {card.get(name)} instead of {wanted.get(name)}"
         for name in IDENTITY
-        if card.get(name) != wanted.get(name)
+        if _identity(card, name) != _identity(wanted, name)
     ]
+
+
+def _identity(card: Mapping[str, Any], name: str) -> Any:
+    # A head is known by its hash: older cards lack its release.
+    return card.get("head", {}).get("sha256") if name == "head" else card.get(name)
 
 
 def _page(card: Mapping[str, Any]) -> str:

@@ -124,7 +124,7 @@ def build(
     Args:
       out: the folder; it appears (or is replaced) only when everything is written.
       make: `make(seed, subject)` gives the record of a subject, deterministic, importable by name.
-      head: name and sha256 of the head, for the card; records of another head are an error.
+      head: its `identity`, for the card; records of another head are an error.
       counts: subjects of each split (`split_counts`).
       seed: seed of the whole set.
       workers: processes that draw; the content does not depend on their number. 0 draws in this
@@ -170,7 +170,7 @@ def _plan(
         "version": str(OpenHead.VERSION),
         "description": records.DESCRIPTION,
         "licence": data_card.LICENCE,
-        "head": {"name": head["name"], "sha256": head["sha256"]},
+        "head": dict(head),
         "seed": seed,
         "counts": {split: counts[split] for split in ("train", "validation", "test")},
         "picture": {"size": records.SIZE, "encoding": "JPEG", "quality": quality},

@@ -41,7 +41,7 @@ def build() -> None:
     card = openhead_tfds.build(
         OUT.value,
         make=example.make,
-        head={"name": head.name, "sha256": head.sha256},
+        head=head.identity,
         counts=openhead_tfds.split_counts(SUBJECTS.value, VALIDATION.value, TEST.value),
         seed=SEED.value,
         workers=WORKERS.value,

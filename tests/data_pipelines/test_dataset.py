@@ -115,6 +115,13 @@ def test_same_data_set_is_left_alone_and_another_needs_overwrite(folder):
         build(folder, seed=9)
 
 
+def test_a_head_is_known_by_its_hash_alone(folder):
+    told = {**HEAD, "release": "open-head-1"}  # which older cards do not record
+    assert build(folder, head=told)["head"] == HEAD
+    with pytest.raises(ValueError, match=r"holds another data set .*head"):
+        build(folder, head={**HEAD, "sha256": "1" * 64})
+
+
 def test_overwrite_replaces_a_data_set_but_no_other_folder(tmp_path):
     build(tmp_path / "a")
     card = build(tmp_path / "a", seed=5, overwrite=True)
