@@ -1,7 +1,13 @@
 """The optimiser: AdamW with warm-up, gradient clipping, and slow or frozen groups of params.
 
 Weight decay falls on kernels alone (two or more dimensions). Each part of the params (encoder, net,
-regressor) is clipped by its own norm, so that no part can throttle another.
+regressor) is clipped by its own norm, so that no part can throttle another. Whatever lies under
+'batch_stats' holds statistics, not weights, and never gets a step.
+
+The schedule 'plateau' is the published one, PyTorch's ReduceLROnPlateau: all rates times 0.99 when
+the training loss, averaged over an epoch, has for more than 2 epochs not been below its best by a
+ten-thousandth of it. Its state is part of the optimiser's, so that a run resumes it. (PyTorch
+leaves a rate alone that would change by less than 1e-8; ours goes on.)
 """
 
 import re
@@ -17,20 +23,53 @@ Tree = Any
 
 def make(
     config: Mapping[str, Any], total_steps: int, frozen: Sequence[str] = ()
-) -> optax.GradientTransformation:
-    """AdamW from a config.
+) -> optax.GradientTransformationExtraArgs:
+    """AdamW from a config; its `update` wants the step's loss as `value`.
 
     Args:
-      config: learning_rate; schedule ('constant' or 'cosine', to zero at the end); warmup_steps;
-        weight_decay; b1; b2; clip (0: none); groups: a mapping regex -> factor on the learning
-        rate, by the param's path ('encoder/...'), 0 freezes.
+      config: learning_rate; schedule ('constant', 'cosine', to zero at the end, or 'plateau');
+        warmup_steps; epoch_steps (for 'plateau'); weight_decay; b1; b2; clip (0: none); groups: a
+        mapping regex -> factor on the learning rate, by the param's path ('encoder/...'), 0
+        freezes; of several that fit the last counts.
       total_steps: length of the cosine.
-      frozen: parts that hold data, never trained.
+      frozen: regexes of whole paths, or of their beginnings, of what is never trained.
+
+    Raises:
+      ValueError: for an unknown schedule, or 'plateau' without `epoch_steps`.
     """
     factors = {**dict(config.get("groups", {})), **{rf"^{name}(/|$)": 0.0 for name in frozen}}
-    steps = {f: _adamw(config, total_steps, f) for f in {1.0, *factors.values()}}
+    steps = {f: _adamw(config, total_steps, f) for f in {0.0, 1.0, *factors.values()}}
     clip = clip_by_part(config["clip"]) if config.get("clip") else optax.identity()
-    return optax.chain(clip, optax.partition(steps, lambda params: labels(params, factors)))
+    grouped = optax.partition(steps, lambda params: labels(params, factors))
+    if config["schedule"] != "plateau":
+        return optax.chain(clip, grouped)
+    return optax.chain(clip, grouped, plateau(config.get("epoch_steps", 0)))
+
+
+def plateau(
+    epoch_steps: int, factor: float = 0.99, patience: int = 2
+) -> optax.GradientTransformationExtraArgs:
+    """Scales updates as ReduceLROnPlateau would the rate, by the mean `value` of `epoch_steps`
+    steps; what an epoch's end decides holds from the next step on.
+
+    Raises:
+      ValueError: if `epoch_steps` is not positive.
+    """
+    if epoch_steps < 1:
+        raise ValueError(
+            "optim.epoch_steps, the training steps an epoch, must be set for optim.schedule "
+            f"'plateau'; it is {epoch_steps}"
+        )
+    # Optax acts at the `patience`-th bad epoch, PyTorch at the one after it.
+    watch = optax.contrib.reduce_on_plateau(
+        factor, patience + 1, rtol=1e-4, accumulation_size=epoch_steps
+    )
+
+    def update(updates: Tree, state: Any, params: Tree = None, **extra: Any) -> tuple[Tree, Any]:
+        scaled = jax.tree.map(lambda u: state.scale * u, updates)
+        return scaled, watch.update(updates, state, params, **extra)[1]
+
+    return optax.GradientTransformationExtraArgs(watch.init, update)
 
 
 def _adamw(
@@ -49,20 +88,21 @@ def _adamw(
 
 
 def learning_rate(config: Mapping[str, Any], total_steps: int) -> optax.Schedule:
-    """Linear warm-up, then constant or a cosine to zero."""
+    """Linear warm-up, then a constant ('plateau' scales what comes of it) or a cosine to zero."""
     peak, warmup, kind = config["learning_rate"], config.get("warmup_steps", 0), config["schedule"]
-    if kind == "constant":
+    if kind in ("constant", "plateau"):
         after = optax.constant_schedule(peak)
     elif kind == "cosine":
         after = optax.cosine_decay_schedule(peak, max(1, total_steps - warmup))
     else:
-        raise ValueError(f"optim.schedule is {kind!r}; use 'constant' or 'cosine'")
+        raise ValueError(f"optim.schedule is {kind!r}; use 'constant', 'cosine' or 'plateau'")
     ramp = optax.linear_schedule(peak / max(1, warmup), peak, warmup)
     return optax.join_schedules([ramp, after], [warmup]) if warmup else after
 
 
 def labels(params: Tree, factors: Mapping[str, float]) -> Tree:
-    """The learning-rate factor of each param: of the last regex that finds its path, else 1.
+    """The learning-rate factor of each param: 0 under 'batch_stats', else that of the last regex
+    that finds its path, else 1.
 
     Raises:
       ValueError: for a regex that finds none.
@@ -73,7 +113,10 @@ def labels(params: Tree, factors: Mapping[str, float]) -> Tree:
             raise ValueError(f"optim.groups: {pattern!r} finds none of {', '.join(paths[:4])}, ...")
 
     def label(path: Any, _: Any) -> float:
-        found = [f for pattern, f in factors.items() if re.search(pattern, _name(path))]
+        name = _name(path)
+        if "batch_stats" in name.split("/"):
+            return 0.0
+        found = [f for pattern, f in factors.items() if re.search(pattern, name)]
         return found[-1] if found else 1.0
 
     return jax.tree_util.tree_map_with_path(label, params)

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from ofer_jax.arrays import Array, Int, Scalar
@@ -63,19 +64,44 @@ def apply_gradients(
     return replace(state, step=state.step + 1, params=params, ema_params=ema, opt_state=opt_state)
 
 
-def overlay(tree: Tree, part: Tree) -> Tree:
-    """`tree`, nested dicts, with the leaves that `part` holds in place of its own.
+def overlay(tree: Tree, part: Tree, path: str = "params") -> Tree:
+    """`tree`, nested dicts of arrays (or shapes), with the leaves of `part` in place of its own.
 
     Raises:
-      ValueError: for a name that `tree` does not have.
+      ValueError: for a name that `tree` does not have (its beginning is `path`), or another shape.
     """
-    if not isinstance(part, Mapping):
-        return part
-    if unknown := sorted(set(part) - set(tree)):
-        raise ValueError(f"there are no params {unknown} beside {sorted(tree)}")
-    return {
-        name: overlay(leaf, part[name]) if name in part else leaf for name, leaf in tree.items()
-    }
+    if isinstance(tree, Mapping) and isinstance(part, Mapping):
+        if unknown := sorted(set(part) - set(tree)):
+            raise ValueError(f"{path} has no {', '.join(unknown)}, only {', '.join(sorted(tree))}")
+        return {
+            name: overlay(leaf, part[name], f"{path}/{name}") if name in part else leaf
+            for name, leaf in tree.items()
+        }
+    if isinstance(tree, Mapping) or isinstance(part, Mapping) or tree.shape != part.shape:
+        found, wanted = ("more arrays" if isinstance(x, Mapping) else x.shape for x in (part, tree))
+        raise ValueError(f"{path} is {wanted}, and {found} was given")
+    return part
+
+
+def start_from(state: TrainState, pretrained: Tree) -> TrainState:
+    """A fresh state with the leaves of `pretrained` (numpy arrays, a partial tree of params) as
+    params and as averaged ones, each placed and typed as the leaf it takes the place of.
+
+    Raises:
+      ValueError: as `overlay`.
+    """
+
+    def place(old: jax.Array, new: Any) -> jax.Array:
+        if new is old:
+            return old
+        values = np.array(new, old.dtype)  # a copy: the step gives its buffers away
+        return jax.make_array_from_callback(old.shape, old.sharding, lambda i: values[i])
+
+    params, ema = (
+        jax.tree.map(place, tree, overlay(tree, pretrained))
+        for tree in (state.params, state.ema_params)
+    )
+    return replace(state, params=params, ema_params=ema)
 
 
 def table(params: Tree) -> str:

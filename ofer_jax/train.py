@@ -47,6 +47,7 @@ def train(
     *,
     constants: Mapping[str, np.ndarray],
     writer: Writer,
+    pretrained: Mapping[str, Any] | None = None,
 ) -> TrainState:
     """Train until `config.total_steps`, going on from the newest checkpoint in `workdir`.
 
@@ -58,6 +59,8 @@ def train(
       evaluators: averaged params -> figures; those of 'valid' choose what is kept as best.
       constants: of the task, see its `constants`.
       writer: of metrics and progress.
+      pretrained: a partial tree of params (numpy arrays), as {'encoder': {'arcface': ...}}, that
+        takes the place of fresh values at the start of a new run.
 
     Returns:
       The last state. SIGTERM saves and returns early.
@@ -70,7 +73,7 @@ def train(
     by_batch, everywhere = sharding.of_batch(mesh), sharding.replicated(mesh)
     constants = sharding.put_global(dict(constants), everywhere)
     key = jax.random.key(config.seed)
-    tx = optim.make(config.optim, config.total_steps, task.FROZEN)
+    tx = optim.make(config.optim, config.total_steps, task.frozen(model))
 
     def init(key: Key[Array, ""], constants: Any) -> TrainState:
         return state_lib.create(task.init(model, key, constants), tx)
@@ -80,6 +83,7 @@ def train(
     abstract = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, layout
     )
+    state_lib.overlay(abstract.params, pretrained or {})  # refuse what does not fit
     train_step = jax.jit(
         make_train_step(task, model, tx, config.ema_decay),
         in_shardings=(layout, by_batch, everywhere, everywhere),
@@ -92,6 +96,7 @@ def train(
             state = jax.jit(init, out_shardings=layout, compiler_options=_quick())(
                 jax.random.fold_in(key, 2**31), constants
             )
+            state = state_lib.start_from(state, pretrained or {})
         else:
             state = checkpoints.restore(abstract, train_iter)
         best = _Best(task.BEST, checkpoints, abstract.ema_params)

@@ -22,7 +22,7 @@ def test_the_experiment_builds(task: str, kind: str, variant: str) -> None:
     made, model = train.TASKS[task], config.model.to_dict()
     head, surface = flame.load(openhead.head_path()), openhead.surface()
     constants = made.constants(model, head, surface[made.REGION])
-    tx = optim.make(config.optim, config.total_steps, made.FROZEN)
+    tx = optim.make(config.optim, config.total_steps, made.frozen(model))
 
     def init(key: jax.Array) -> state.TrainState:
         return state.create(made.init(model, key, constants), tx)

@@ -33,7 +33,7 @@ def as_dtype(tree: Any, dtype: Any) -> Any:
 def run(task: str, mesh: Mesh, rules: Any, steps: int, dtype: Any) -> tuple[Any, np.ndarray]:
     """(params, losses) after `steps` steps from the same start on a mesh."""
     config, made = toy.config(task, 50), train.TASKS[task]
-    model, tx = config.model.to_dict(), optim.make(config.optim, 50, made.FROZEN)
+    model, tx = config.model.to_dict(), optim.make(config.optim, 50, made.frozen(model))
     constants = as_dtype(toy.constants(task), dtype)
     start = state.create(
         as_dtype(made.init(model, jax.random.key(1), toy.constants(task)), dtype), tx

@@ -130,7 +130,7 @@ def test_each_part_is_kept_from_its_own_best_and_patience_ends_the_run(tmp_path:
 def test_the_train_step_lowers_for_tpu_and_cuda(task: str) -> None:
     config, constants = toy.config(task), toy.constants(task)
     model, made = config.model.to_dict(), train.TASKS[task]
-    tx = optim.make(config.optim, 20, made.FROZEN)
+    tx = optim.make(config.optim, 20, made.frozen(model))
 
     def init(key: jax.Array) -> state.TrainState:
         return state.create(made.init(model, key, constants), tx)

@@ -75,6 +75,32 @@ def model_config(
     return {**shared, **sizes, "expression_scale": 1.0, **jaw}
 
 
+def encoder(name: str) -> dict[str, Any]:
+    """Tiny published encoders: ArcFace of one block a stage, three of them frozen, and FaRL."""
+    farl = {"width": 8, "depth": 1, "heads": 2, "patch": 56, "out_dim": 6}
+    arcface = {"blocks": [1, 1, 1, 1], "width": 4, "out_dim": 8, "frozen_stages": 3}
+    return {"name": name, **arcface, "farl": farl}
+
+
+def picture_config(task: str) -> dict[str, Any]:
+    """`model_config` with the published encoders on crops: ArcFace for IdGen, else FaRL too."""
+    size, name = (8, "arcface") if task == "idgen" else (14, "farl+arcface")
+    config = model_config(task) | {"features": {"name": "crops"}, "encoder": encoder(name)}
+    if task == "idrank":
+        return config | {"context_dim": size}
+    return config | {"net": config["net"] | {"context_dim": size}, "regressor": None}
+
+
+def crops(count: int) -> dict[str, np.ndarray]:
+    """Random pictures, each of its own brightness."""
+    rng = np.random.default_rng(2)
+    top = rng.integers(60, 256, (count, 1, 1, 1))
+    return {
+        f"crop_{size}": rng.integers(0, top, (count, size, size, 3)).astype(np.uint8)
+        for size in (112, 224)
+    }
+
+
 def config(task: str, total_steps: int = 20) -> ConfigDict:
     """A whole training config of a task."""
     optim = {"learning_rate": 1e-3, "schedule": "cosine", "warmup_steps": 2, "weight_decay": 1e-3}

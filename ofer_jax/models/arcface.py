@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from ofer_jax.arrays import Array, Float, UInt8
@@ -46,10 +47,23 @@ class Block(nn.Module):
 
 
 class ArcFace(nn.Module):
-    """Pictures [B, 112, 112, 3], RGB from -1 to 1, to embeddings [B, 512], not normalised."""
+    """Aligned faces to identity embeddings [B, 512], not normalised; the published IResNet-100.
+
+    Input: [B, 112, 112, 3], RGB from -1 to 1, float32 (see `arcface_input`), the eyes, nose and
+    mouth at insightface's five points (`faces.crop_112`). Two embeddings show one person when the
+    cosine of their angle is large.
+
+        variables = importers.arcface("backbone.pth")  # {'params', 'batch_stats'}
+        embedding = ArcFace().apply(variables, arcface_input(crops))  # uint8 crops
+
+    The stem and the first `frozen_stages` stages (0: none, not even the stem) keep to their running
+    statistics and pass no gradient back, so that training pays for their forward pass alone.
+    """
 
     blocks: Sequence[int] = (3, 13, 30, 3)
     out_dim: int = 512
+    width: int = 64  # channels of the first stage; each further one has twice as many
+    frozen_stages: int = 0
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ArcFace:
@@ -60,18 +74,26 @@ class ArcFace(nn.Module):
     def __call__(
         self, x: Float[Array, "B 112 112 3"], train: bool = False, last_norm: bool = True
     ) -> Float[Array, "B 512"]:
-        """`train` updates the collection 'batch_stats'.
+        """`train` normalises by the batch and updates the collection 'batch_stats' (say
+        `mutable=['batch_stats']`); a batch of one is then a ValueError.
 
         The published code leaves out the last BatchNorm for a batch of one: `last_norm=False`.
         """
-        x = PReLU(name="prelu")(_norm("norm", train)(_conv(64, "conv")(x)))
+        frozen = self.frozen_stages
+        if not 0 <= frozen <= len(self.blocks):
+            raise ValueError(f"frozen_stages is {frozen}; there are {len(self.blocks)} stages")
+        h = _norm("norm", train and not frozen)(_conv(self.width, "conv")(x))
+        h = PReLU(name="prelu")(h)
         for stage, count in enumerate(self.blocks):
             for i in range(count):
-                block = Block(64 * 2**stage, 1 if i else 2, train, name=f"stage_{stage + 1}_{i}")
-                x = block(x)
-        x = _norm("out_norm", train)(x)
-        x = layers.dense(self.out_dim, name="fc")(x.reshape(x.shape[0], -1))
-        return _norm("features", train)(x) if last_norm else x
+                channels, moving = self.width * 2**stage, train and stage >= frozen
+                block = Block(channels, 1 if i else 2, moving, name=f"stage_{stage + 1}_{i}")
+                h = block(h)
+            if stage + 1 == frozen:
+                h = jax.lax.stop_gradient(h)
+        h = _norm("out_norm", train)(h)
+        h = layers.dense(self.out_dim, name="fc")(h.reshape(h.shape[0], -1))
+        return _norm("features", train)(h) if last_norm else h
 
 
 def arcface_input(images: UInt8[Array, "B 112 112 3"]) -> Float[Array, "B 112 112 3"]:
@@ -79,8 +101,8 @@ def arcface_input(images: UInt8[Array, "B 112 112 3"]) -> Float[Array, "B 112 11
     return images.astype(jnp.float32) / 127.5 - 1.0
 
 
-def _norm(name: str, train: bool) -> nn.BatchNorm:
-    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name)
+def _norm(name: str, train: bool) -> layers.BatchNorm:
+    return layers.BatchNorm(train, name=name)
 
 
 def _conv(channels: int, name: str, *, size: int = 3, stride: int = 1) -> nn.Conv:

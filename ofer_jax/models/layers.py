@@ -45,6 +45,44 @@ class GroupNorm(nn.Module):
         return out * rowwise(scale, x) + rowwise(bias, x)
 
 
+class BatchNorm(nn.Module):
+    """Normalises each channel (the last axis) over all other axes, by PyTorch's conventions.
+
+    With `train` by the batch's own mean and (biased) variance, and the collection 'batch_stats'
+    follows: running <- 0.9 running + 0.1 batch, where the running *variance* takes in the unbiased
+    one, n / (n - 1) times the biased, of n values a channel. Linen's takes in the biased one, and
+    so would let imported statistics drift. Without `train` by the running ones.
+
+    Under `jit` the batch is the whole one, however many devices share it.
+    """
+
+    train: bool
+    momentum: float = 0.1
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*B C"]) -> Float[Array, "*B C"]:
+        """Raises ValueError in training on a single value a channel, as PyTorch does."""
+        channels = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (channels,))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
+        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
+        mean, variance = running_mean.value, running_var.value
+        if self.train:
+            count = x.size // channels
+            if count < 2:
+                raise ValueError("BatchNorm cannot train on one picture; give it a larger batch")
+            axes = tuple(range(x.ndim - 1))
+            mean = jnp.mean(x, axes)
+            variance = jnp.mean((x - rowwise(mean, x)) ** 2, axes)
+            unbiased = variance * (count / (count - 1))
+            running_mean.value += self.momentum * (mean - running_mean.value)
+            running_var.value += self.momentum * (unbiased - running_var.value)
+        factor = scale * jax.lax.rsqrt(variance + self.epsilon)
+        return (x - rowwise(mean, x)) * rowwise(factor, x) + rowwise(bias, x)
+
+
 class Mlp(nn.Module):
     """Linear, LayerNorm, GELU and dropout for each hidden width, then a linear layer.
 

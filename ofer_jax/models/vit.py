@@ -45,7 +45,14 @@ class Block(nn.Module):
 
 
 class FaRL(nn.Module):
-    """Pictures [B, 224, 224, 3], normalised RGB, to embeddings [B, out_dim], not normalised."""
+    """Faces to embeddings [B, 512], not normalised; the published ViT-B/16. It has no dropout.
+
+    Input: [B, 224, 224, 3], RGB by CLIP's mean and standard deviation, float32 (see `farl_input`),
+    the face with some of its surroundings (`faces.crop_224`).
+
+        variables = importers.farl("FaRL-Base-Patch16-LAIONFace20M-ep64.pth")  # {'params'}
+        embedding = FaRL().apply(variables, farl_input(crops))  # uint8 crops
+    """
 
     width: int = 768
     depth: int = 12

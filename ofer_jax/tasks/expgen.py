@@ -19,7 +19,6 @@ from ofer_jax.tasks.conditioning import Features
 
 REGION = "region_face"  # of the head's surface, for `constants`
 BEST = {"loss": ("encoder", "net")}
-FROZEN = ()
 
 
 def constants(config: Config, model: FlameModel, region: np.ndarray) -> dict[str, np.ndarray]:
@@ -48,6 +47,11 @@ def init(config: Config, key: Key[Array, ""], constants: dict[str, np.ndarray]) 
         "encoder": conditioning.init(config, k_encoder),
         "net": common.init_denoiser(config, k_net, config["num_expression"] + 3),
     }
+
+
+def frozen(config: Config) -> tuple[str, ...]:
+    """As `idgen.frozen`."""
+    return conditioning.frozen(config)
 
 
 def loss_fn(

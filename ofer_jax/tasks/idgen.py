@@ -8,7 +8,9 @@ eigenvectors of the Gram matrix of the face's vertices after rigid alignment, so
 carry what a face picture can tell.
 
 The regressor is the deterministic baseline: an MLP on the same features with its own loss, the
-squared vertex error Delta^T G Delta (mm^2); it shares no gradient with the diffusion model.
+squared vertex error Delta^T G Delta (mm^2); it shares no gradient with the diffusion model. Or it
+is the published one ({'name': 'mica', 'encoder': of `conditioning`, 'net': of MicaRegressor}) with
+an ArcFace of its own: imported, and never trained.
 
 Params: {'encoder', 'net', 'regressor', 'basis'}; 'basis' is data and is kept frozen.
 """
@@ -19,7 +21,7 @@ import numpy as np
 
 from ofer_jax.arrays import Array, Float, Key
 from ofer_jax.flame import FlameModel
-from ofer_jax.models import Regressor
+from ofer_jax.models import MicaRegressor, Regressor
 from ofer_jax.tasks import common, conditioning
 from ofer_jax.tasks.common import Config, Params
 from ofer_jax.tasks.conditioning import Features
@@ -27,7 +29,6 @@ from ofer_jax.tasks.conditioning import Features
 REGION = "region_face"  # of the head's surface, for `constants`
 # Which parts of the params are at their best by which held-out figure (smaller is better).
 BEST = {"loss": ("encoder", "net"), "regressor_loss": ("regressor",)}
-FROZEN = ("basis",)
 
 
 def constants(config: Config, model: FlameModel, region: np.ndarray) -> dict[str, np.ndarray]:
@@ -62,9 +63,14 @@ def init(config: Config, key: Key[Array, ""], constants: dict[str, np.ndarray]) 
         "basis": jnp.asarray(constants["basis"]),
     }
     if config["regressor"]:
-        x = jnp.zeros((1, config["features"]["size"]))
-        params["regressor"] = _regressor(config).init(k_regressor, x)["params"]
+        params["regressor"] = _init_regressor(config, k_regressor)
     return params
+
+
+def frozen(config: Config) -> tuple[str, ...]:
+    """Regular expressions for the paths of params that are never trained."""
+    imported = ("regressor",) if _is_imported(config) else ()
+    return ("basis", *imported, *conditioning.frozen(config))
 
 
 def loss_fn(
@@ -94,13 +100,33 @@ def loss_fn(
     x0 = batch["shape"] @ jax.lax.stop_gradient(params["basis"])
     loss = common.diffusion_loss(config, params, x0, context, keys, constants["weights"])
     metrics = {"loss": loss}
-    if config["regressor"]:
+    if config["regressor"] and not _is_imported(config):
         metrics["regressor_loss"] = _regressor_loss(config, params, constants, batch, keys, train)
     return sum(metrics.values(), start=jnp.zeros(())), (metrics, moved)
 
 
+def _is_imported(config: Config) -> bool:
+    return bool(config["regressor"]) and config["regressor"].get("name") == "mica"
+
+
 def _regressor(config: Config) -> Regressor:
     return Regressor.from_config(config["regressor"])
+
+
+def _mica(config: Config) -> MicaRegressor:
+    return MicaRegressor.from_config(config["regressor"]["net"])
+
+
+def _init_regressor(config: Config, key: Key[Array, ""]) -> Params:
+    if not _is_imported(config):
+        x = jnp.zeros((1, config["features"]["size"]))
+        return _regressor(config).init(key, x)["params"]
+    k_encoder, k_net = jax.random.split(key)
+    embedding = jnp.zeros((1, config["regressor"]["encoder"].get("out_dim", 512)))
+    return {
+        "encoder": conditioning.init(config["regressor"], k_encoder),
+        "net": _mica(config).init(k_net, embedding)["params"],
+    }
 
 
 def _regressor_loss(
@@ -126,6 +152,11 @@ def regress(config: Config, params: Params, features: Features) -> Float[Array, 
     """
     if "regressor" not in params:
         raise ValueError("this IdGen was trained without a regressor (config 'regressor')")
+    if _is_imported(config):
+        embedding = conditioning.encode(
+            config["regressor"], params["regressor"]["encoder"], features
+        )
+        return _mica(config).apply({"params": params["regressor"]["net"]}, embedding)
     rows = conditioning.vector(features)
     z = conditioning.apply_mlp(_regressor(config), params["regressor"], rows, None)
     return z @ params["basis"].T

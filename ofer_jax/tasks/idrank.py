@@ -28,7 +28,6 @@ from ofer_jax.tasks.conditioning import Features
 
 REGION = "region_front"  # of the head's surface, for `constants`
 BEST = {"loss": ("encoder", "net")}
-FROZEN = ()
 
 
 def constants(config: Config, model: FlameModel, region: np.ndarray) -> dict[str, np.ndarray]:
@@ -64,6 +63,11 @@ def init(config: Config, key: Key[Array, ""], constants: dict[str, np.ndarray]) 
         "encoder": conditioning.init(config, k_encoder),
         "net": Ranker.from_config(config["net"]).init(k_net, points, context)["params"],
     }
+
+
+def frozen(config: Config) -> tuple[str, ...]:
+    """As `idgen.frozen`."""
+    return conditioning.frozen(config)
 
 
 def scores(

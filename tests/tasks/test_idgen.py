@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ofer_jax.tasks import idgen
+from ofer_jax.models import MicaRegressor
+from ofer_jax.tasks import conditioning, idgen
 from tests import toy
 
 CONFIG = toy.model_config("idgen")
@@ -76,3 +77,26 @@ def test_without_a_regressor_asking_for_it_is_an_error() -> None:
     params = idgen.init(config, jax.random.key(0), toy.constants("idgen"))
     with pytest.raises(ValueError, match="without a regressor"):
         idgen.regress(config, params, jnp.zeros((1, toy.FEATURES)))
+
+
+def test_the_imported_regressor_is_micas_on_an_arcface_of_its_own() -> None:
+    net = {"hidden": 16, "depth": 2, "out_dim": toy.SHAPE}
+    regressor = {"name": "mica", "encoder": toy.encoder("arcface"), "net": net}
+    config = toy.picture_config("idgen") | {"regressor": regressor}
+    constants = toy.constants("idgen")
+    params = jax.jit(lambda key: idgen.init(config, key, constants))(jax.random.key(0))
+    crops = jax.tree.map(jnp.asarray, toy.crops(4))
+    shapes = idgen.regress(config, params, crops)
+    held = params["regressor"]
+    embedding = conditioning.encode(regressor, held["encoder"], crops)
+    expected = MicaRegressor.from_config(net).apply({"params": held["net"]}, embedding)
+    np.testing.assert_allclose(shapes, expected, atol=1e-6)
+    assert shapes.shape == (4, toy.SHAPE)
+    # It is never trained: no loss of its own, and its params are frozen.
+    batch = {name: jnp.asarray(a[:4]) for name, a in toy.arrays().items()} | {"features": crops}
+    _, (figures, _) = jax.eval_shape(
+        lambda p: idgen.loss_fn(config, p, constants, batch, jax.random.key(1)), params
+    )
+    assert set(figures) == {"loss"}
+    assert "regressor" in idgen.frozen(config)
+    assert "regressor" not in idgen.frozen(CONFIG)
