@@ -2,18 +2,20 @@
 
     python -m launch.evaluate --data data/openhead [--bundle runs/bundle] [--out report.json]
 
-The rows, the ratios and the intervals are explained in `ofer_jax/evaluate.py` and `quality.py`.
+The data set holds what the bundle's networks look at: features, or crops. A bundle that brings its
+head is measured on that. `ofer_jax/evaluate.py` and `quality.py` explain rows and intervals.
 """
 
 import json
 import sys
 from pathlib import Path
 
-import numpy as np
+import jax
 from absl import app, flags, logging
 
 from data_pipelines import data_card
 from data_pipelines import input as data_input
+from launch import setup
 from ofer_jax import bundle as bundles
 from ofer_jax import evaluate, flame, openhead, quality
 
@@ -30,22 +32,22 @@ OUT = flags.DEFINE_string("out", None, "where to write all figures as JSON")
 
 def run() -> dict:
     """The report of the flags' bundle on the flags' split."""
-    meta = data_input.read_meta(DATA.value, SPLIT.value)
-    made_on = meta["head"]
-    head = flame.load(openhead.head_path())
-    bundle = bundles.load(BUNDLE.value or openhead.bundle_path(), head)
-    if made_on["sha256"] != head.sha256:
-        raise ValueError(f"{DATA.value} shows the head {made_on['name']!r}, not {head.name!r}")
+    path = BUNDLE.value or openhead.bundle_path()
+    head, surface = setup.head_of({"head": bundles.head_path(path) or "open"})
+    bundle = bundles.load(path, head)
+    features = bundle.task("idgen")[0]["features"]["name"]
+    meta = data_input.read_meta(DATA.value, SPLIT.value, features)
+    if meta["head"]["sha256"] != head.sha256:
+        made = flame.title(meta["head"])
+        raise ValueError(f"{DATA.value} shows the head {made}, not {flame.title(head.identity)}")
     bundles.check_projection(bundle, meta["projection"])
-    arrays = data_input.load_split(DATA.value, SPLIT.value)
-    arrays = {name: np.asarray(array[: LIMIT.value]) for name, array in arrays.items()}
+    arrays = data_input.load_split(DATA.value, SPLIT.value, features)
+    arrays = jax.tree.map(lambda array: array[: LIMIT.value], arrays)
     sizes = {"samples": SAMPLES.value, "expressions": EXPRESSIONS.value, "seed": SEED.value}
-    figures = evaluate.evaluate(
-        bundle, head, openhead.surface(), arrays, batch=BATCH.value, **sizes
-    )
+    figures = evaluate.evaluate(bundle, head, surface, arrays, batch=BATCH.value, **sizes)
     about = {
         "command": " ".join(["python -m launch.evaluate", *sys.argv[1:]]),
-        "head": {"name": head.name, "sha256": head.sha256},
+        "head": head.identity,
         "bundle": bundle.config["params_sha256"],
         "split": SPLIT.value,
         **sizes,

@@ -16,25 +16,21 @@ from ofer_jax import checkpoint, flame, openhead, train
 
 
 def head_of(config: Any) -> tuple[flame.FlameModel, dict[str, np.ndarray]]:
-    """The head a config names ('open', or the path of an .npz) and its surface's arrays."""
+    """The head a config names ('open', or the user's own as `flame.load` reads it) and what is
+    known of its surface."""
     if config["head"] == "open":
         return flame.load(openhead.head_path()), openhead.surface()
-    with np.load(config["surface"], allow_pickle=False) as surface:
-        return flame.load(config["head"]), dict(surface)
+    return flame.load(config["head"]), flame.surface(config["head"])
 
 
-def check_data(config: Any, meta: dict[str, Any], head: flame.FlameModel) -> None:
-    """Refuse a data set that was made with another head or features; take over their number."""
-    wanted = config.model.features
-    if meta["features"] != wanted.name:
-        raise ValueError(f"the data set has features {meta['features']!r}, not {wanted.name!r}")
-    wanted.size = meta["width"]
-    found = meta["head"]
-    if found["sha256"] != head.sha256:
+def constants_of(config: Any, head: flame.FlameModel, surface: Any) -> dict[str, np.ndarray]:
+    """What the config's task needs of the head; ValueError where its files do not tell."""
+    task = train.TASKS[config["task"]]
+    if task.REGION not in surface:
         raise ValueError(
-            f"the data set was made with head {found['name']!r} ({found['sha256'][:12]}), not with "
-            f"{head.name!r} ({head.sha256[:12]}); build it again"
+            f"the head {head.name!r} has no {task.REGION}; `ofer flame check` says what is missing"
         )
+    return task.constants(config["model"], head, surface[task.REGION])
 
 
 def best_params(workdir: str | Path) -> tuple[dict[str, Any], Any, dict[str, Any]]:
@@ -44,13 +40,15 @@ def best_params(workdir: str | Path) -> tuple[dict[str, Any], Any, dict[str, Any
         raise ValueError(f"{workdir} is not a training folder: it has no config.json")
     record = json.loads(path.read_text())
     config = record["config"]
+    if config["head"] != "open":
+        config["head"] = str(path.parent / config["head"])
+    constants = constants_of(config, *head_of(config))
     task = train.TASKS[config["task"]]
-    head, surface = head_of(config)
-    constants = task.constants(config["model"], head, surface[task.REGION])
     init = functools.partial(task.init, config["model"])
     abstract = jax.eval_shape(init, jax.random.key(0), constants)
     best = checkpoint.read_best(workdir, train.best_layout(task.BEST, abstract))
-    return record, best.pop("params"), best
+    judged = {n: v for n, v in best["values"].items() if np.isfinite(v)}  # of what the run has
+    return record, best.pop("params"), {**best, "values": judged}
 
 
 def told(command: str) -> str:
@@ -58,16 +56,24 @@ def told(command: str) -> str:
     return re.sub(r"(?<![\w./-])/(?:[^\s/=]+/)*([^\s/=]+)", r"\1", command)
 
 
-def record(config: Any, workdir: Path, head: flame.FlameModel, meta: dict[str, Any]) -> None:
-    """WORKDIR/config.json: the config, the head, the data and the versions of a run."""
+def record(config: Any, workdir: Path, head: Any, meta: Any, weights: dict[str, Any]) -> None:
+    """WORKDIR/config.json: the config, the head, the data, the encoders' weights and the versions
+    of a run; and WORKDIR/head.npz, where the head (and its surface: `head_of`) is the user's."""
+    path, plain = workdir / "config.json", json.loads(config.to_json_best_effort())
+    if config.head != "open":
+        plain["head"] = "head.npz"
+        flame.save(workdir / plain["head"], *head)
+    if path.is_file() and not weights:  # a run that goes on needs them no more
+        weights = json.loads(path.read_text()).get("weights", {})
     names = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
     found = {
-        "config": json.loads(config.to_json_best_effort()),
-        "head": {"name": head.name, "sha256": head.sha256},
+        "config": plain,
+        "head": head[0].identity,
         "data": {k: meta[k] for k in ("count", "content_hash", "features", "projection")},
+        "weights": weights,
         "versions": {name: importlib.metadata.version(name) for name in names},
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-        "command": " ".join(["python", "-m", "launch.train", *sys.argv[1:]]),
+        "command": told(" ".join(["python", "-m", "launch.train", *sys.argv[1:]])),
     }
     workdir.mkdir(parents=True, exist_ok=True)
-    data_card.write_atomic(workdir / "config.json", json.dumps(found, indent=1) + "\n")
+    data_card.write_atomic(path, json.dumps(found, indent=1) + "\n")
