@@ -3,17 +3,15 @@
 chumpy and SciPy are imitated while pickling: neither has to be installed.
 """
 
-import contextlib
 import pickle
-import sys
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ofer_jax.flame import FlameModel
+from tests.imitations import imitated, instance
 
 MODELS = {
     "FLAME 2020": "generic_model.pkl",
@@ -74,13 +72,14 @@ def table(head: FlameModel) -> dict[str, np.ndarray]:
 
 def model_pickle(head: FlameModel) -> bytes:
     """FLAME 2020's way to store them: chumpy arrays, a sparse matrix and plain arrays."""
-    with imitated(chumpy__ch="Ch", scipy__sparse__csc="csc_matrix") as classes:
+    chumpy, sparse = "chumpy.ch.Ch", "scipy.sparse.csc.csc_matrix"
+    with imitated(chumpy, sparse) as classes:
         stored: dict[str, Any] = table(head)
         for key in ("v_template", "shapedirs", "posedirs"):
-            stored[key] = instance(classes["Ch"], x=stored[key], _dirty_vars={}, _status=1)
+            stored[key] = instance(classes[chumpy], x=stored[key], _dirty_vars={}, _status=1)
         dense = stored["J_regressor"]
         fields = compressed(dense.T)
-        stored["J_regressor"] = instance(classes["csc_matrix"], _shape=dense.shape, **fields)
+        stored["J_regressor"] = instance(classes[sparse], _shape=dense.shape, **fields)
         return pickle.dumps({**stored, "bs_style": "lbs", "bs_type": "lrotmin"}, 2)
 
 
@@ -94,32 +93,6 @@ def embedding(head: FlameModel) -> dict[str, np.ndarray]:
         "full_lmk_faces_idx": np.asarray(head.full_lmk_faces_idx, np.int64)[None],
         "full_lmk_bary_coords": np.asarray(head.full_lmk_bary_coords)[None],
     }
-
-
-@contextlib.contextmanager
-def imitated(**classes: str) -> Iterator[dict[str, type]]:
-    """Classes that pickle under another module's name, as long as the block lasts."""
-    made, saved = {}, dict(sys.modules)
-    for title, name in classes.items():
-        module = title.replace("__", ".")
-        made[name] = type(name, (), {"__module__": module})
-        parts = module.split(".")
-        for i in range(1, len(parts) + 1):
-            sys.modules[".".join(parts[:i])] = types.ModuleType(".".join(parts[:i]))
-        setattr(sys.modules[module], name, made[name])
-    try:
-        yield made
-    finally:
-        for key in set(sys.modules) - set(saved):
-            del sys.modules[key]
-        sys.modules.update(saved)
-
-
-def instance(cls: type, **fields: Any) -> Any:
-    """An object of `cls` with these attributes."""
-    out = cls()
-    out.__dict__.update(fields)
-    return out
 
 
 def compressed(dense: np.ndarray) -> dict[str, np.ndarray]:

@@ -77,7 +77,7 @@ def load(
         told = _text(arrays, "release") or releases.told(name)
         told = releases.said(release) if release is not None else told
         return from_arrays(arrays, name=name, sha256=sha256, release=told)
-    except ValueError as error:
+    except (ValueError, TypeError, LookupError) as error:
         raise ValueError(f"{found.model}: {line(error)}") from error
 
 
@@ -134,9 +134,10 @@ def from_arrays(
         arrays = {**arrays, **_no_landmarks()}
     unpacked = {key: _floats(arrays, key) for key in _FLOATS}
     for key in _INTS:
-        unpacked[key] = _stored(arrays, key).astype(np.int32)
+        unpacked[key] = _ints(arrays, key)
     _check_shapes(unpacked, bare)
     _check_indices(unpacked)
+    unpacked |= {key: unpacked[key].astype(np.int32) for key in _INTS}
     parents = tuple(int(p) for p in arrays.get("parents", np.array(PARENTS)))
     _check_parents(parents, unpacked["J_regressor"].shape[0])
     return FlameModel(
@@ -188,14 +189,22 @@ def _floats(arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:
     integers = np.issubdtype(value.dtype, np.integer)
     if not integers and not np.issubdtype(value.dtype, np.floating):
         raise ValueError(f"{key} has type {value.dtype}, not a number's")
-    value = value.astype(np.float32)
-    if f"{key}_scale" in arrays:
-        value = value * arrays[f"{key}_scale"].astype(np.float32)
-    elif integers:
+    if integers and f"{key}_scale" not in arrays:
         raise ValueError(f"{key} is stored as integers without {key}_scale")
+    with np.errstate(over="ignore", invalid="ignore"):  # what that gives is not finite
+        value = value.astype(np.float32)
+        if f"{key}_scale" in arrays:
+            value = value * arrays[f"{key}_scale"].astype(np.float32)
     if not np.isfinite(value).all():
         raise ValueError(f"{key} holds values that are not finite")
     return value
+
+
+def _ints(arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:
+    value = _stored(arrays, key)
+    if not np.issubdtype(value.dtype, np.integer):
+        raise ValueError(f"{key} has type {value.dtype}, not a whole number's")
+    return value.astype(np.int64)
 
 
 def _dense_regressor(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -211,13 +220,13 @@ def _dense_regressor(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _check_shapes(arrays: Mapping[str, np.ndarray], bare: bool) -> None:
-    v, j = arrays["v_template"].shape[0], arrays["J_regressor"].shape[0]
+    v, j = len(arrays["v_template"]), len(PARENTS)
     wanted: dict[str, tuple[int | None, ...]] = {
         "v_template": (v, 3),
         "shapedirs": (v, 3, None),
         "exprdirs": (v, 3, None),
         "posedirs": (v, 3, 9 * (j - 1)),
-        "J_regressor": (5, v),
+        "J_regressor": (j, v),
         "lbs_weights": (v, j),
         "faces": (None, 3),
         **{key: (0, *n[1:]) if bare else n for key, n in _LANDMARKS.items()},

@@ -1,5 +1,7 @@
 """What is found beside a model, and which release its name tells."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,39 @@ def test_a_folder_that_leaves_the_choice_open_is_one_line(tmp_path, names, messa
     with pytest.raises(ValueError, match=message) as caught:
         files.find(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("v_template", np.nan, "v_template holds values that are not finite"),
+        ("exprdirs", np.inf, "exprdirs holds values that are not finite"),
+        ("faces", 400, r"faces must lie in 0\.\.399"),
+        ("lmk_faces_idx", 722, r"lmk_faces_idx must lie in 0\.\.721"),
+        ("dynamic_lmk_bary_coords", np.nan, "dynamic_lmk_bary_coords holds values that"),
+    ],
+)
+def test_a_flame_file_with_a_wrong_number_is_one_line(model, tmp_path, field, value, message):
+    spoilt = np.array(getattr(model, field))
+    spoilt.flat[7] = value
+    path = flame_files.write(tmp_path, dataclasses.replace(model, **{field: spoilt}))
+    with pytest.raises(ValueError, match=f"{path}: {message}") as caught:
+        flame.load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "cut", "message"),
+    [
+        ("posedirs", np.s_[..., :27], r"posedirs has shape \(400, 3, 27\), expected"),
+        ("lbs_weights", np.s_[:399], r"lbs_weights has shape \(399, 5\), expected \(400, 5\)"),
+        ("J_regressor", np.s_[:4], r"J_regressor has shape \(4, 400\), expected \(5, 400\)"),
+        ("lmk_bary_coords", np.s_[:50], r"lmk_bary_coords has shape \(50, 3\), expected \(51, 3\)"),
+        ("dynamic_lmk_faces_idx", np.s_[:78], r"has shape \(78, 17\), expected \(79, 17\)"),
+    ],
+)
+def test_a_flame_file_of_a_wrong_shape_is_one_line(model, tmp_path, field, cut, message):
+    short = dataclasses.replace(model, **{field: np.asarray(getattr(model, field))[cut]})
+    path = flame_files.write(tmp_path, short)
+    with pytest.raises(ValueError, match=f"{path}: .*{message}"):
+        flame.load(path)

@@ -73,6 +73,32 @@ def test_a_wrong_array_is_one_clear_line(arrays, tmp_path, key, change, message)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+STRANGE = {
+    "a number": lambda a: np.float64(1),
+    "text": lambda a: np.array("text"),
+    "nothing": lambda a: np.zeros(0),
+    "another dimension": lambda a: a[None],
+    "fewer": lambda a: a[:-1],
+    "fractions": lambda a: a.astype(np.float64) + 0.5,
+    "huge": lambda a: np.full(a.shape, 2**60) if a.dtype.kind in "iu" else a * 1e300,
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_a_strange_array_never_gets_further_than_one_line(arrays, tmp_path, strange):
+    for key in set(arrays) - {"name"}:
+        with np.errstate(over="ignore", invalid="ignore"):
+            changed = {**arrays, key: STRANGE[strange](arrays[key])}
+        harmless = strange == "fewer" and key in ("shapedirs", "exprdirs", "faces")
+        harmless |= strange == "fractions" and arrays[key].dtype.kind == "f"
+        path = save(tmp_path / "head.npz", changed)
+        try:
+            flame.load(path)
+            assert harmless, key
+        except ValueError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+
+
 @pytest.mark.parametrize("damage", ["empty", "text", "truncated", "pickled"])
 def test_a_damaged_file_is_one_clear_line(arrays, tmp_path, damage):
     path = save(tmp_path / "head.npz", arrays)
