@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from launch import resume
-from tests import toy
+from tests import toy, untrained
 
 
 def whole(task: str = "idgen"):
@@ -100,3 +102,23 @@ def test_a_damaged_record_is_one_line(workdir, text):
     (workdir / "config.json").write_text(text)
     with pytest.raises(ValueError, match=r"config\.json is damaged"):
         resume.check(whole(), workdir, toy.head())
+
+
+@pytest.mark.slow
+def test_the_training_command_refuses_before_it_writes(root, tmp_path):
+    head = untrained.head().identity
+    folder, workdir = tmp_path / "data" / "features" / "train", tmp_path / "run"
+    folder.mkdir(parents=True)
+    meta = {"features": "open", "width": 557, "count": 9, "head": head, "projection": ""}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    (workdir / "checkpoints" / "5").mkdir(parents=True)
+    write(workdir, {}, release="FLAME 2020")
+    before = (workdir / "config.json").read_bytes()
+    places = ["--data", str(tmp_path / "data"), "--workdir", str(workdir)]
+    line = [sys.executable, "-m", "launch.train", "--config=configs/idgen_openhead.py", *places]
+    done = subprocess.run(line, cwd=root, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()
+    assert len(said) == 1 and "'toy' (FLAME 2020, 000000000000), not on 'open-head-1'" in said[0]
+    assert (workdir / "config.json").read_bytes() == before
+    assert sorted(p.name for p in workdir.iterdir()) == ["checkpoints", "config.json"]
