@@ -48,7 +48,6 @@ def run(config: Any, workdir: Path) -> None:
     features, files = config.model.features.name, {n: flag.value for n, flag in ENCODERS.items()}
     meta = batches.read_meta(config.input.dir, "train", features)
     inputs.check_data(config, meta, head[0])
-    resume.check(config, workdir, head[0])
     resume.check(config, workdir, head[0])  # before anything is written
     constants = setup.constants_of(config.to_dict(), *head)
     fresh = not checkpoint.exists(workdir)
@@ -68,8 +67,7 @@ def run(config: Any, workdir: Path) -> None:
         init = functools.partial(train.TASKS[config.task].init, config.model.to_dict())
         params = jax.eval_shape(init, jax.random.key(0), constants)
         print(state.table(params), file=sys.stderr)
-    given = {"constants": constants, "writer": writer}
-    given |= {"pretrained": pretrained} if pretrained else {}
+    given = {"constants": constants, "writer": writer, "pretrained": pretrained}
     train.train(config, workdir, train_iter, evaluators, **given)
 
 
