@@ -1,7 +1,7 @@
 """The console command `ofer`.
 
     ofer reconstruct PHOTO... [--out DIR] [--shapes 100] [--expressions 15] [--format ply,obj,glb]
-                     [--seed 0] [--all-faces] [--bundle DIR] [--head NPZ --surface NPZ]
+                     [--seed 0] [--all-faces] [--bundle DIR] [--head PATH --surface NPZ]
     ofer flame check|convert PATH      (`cli_flame`)
 
 Exit status: 0 if every photograph was reconstructed; 2 if the command, the bundle or any photograph
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         help="every face of a photograph, not only the one nearest its centre",
     )
     one.add_argument("--bundle", type=Path, metavar="DIR", help="another bundle than the default")
-    one.add_argument("--head", type=Path, metavar="NPZ", help="another head than the open head")
+    one.add_argument("--head", type=Path, metavar="PATH", help="another head: .npz, .pkl or folder")
     one.add_argument("--surface", type=Path, metavar="NPZ", help="of that head: its face regions")
     one.set_defaults(run=_reconstruct)
     cli_flame.add(commands)
