@@ -37,6 +37,11 @@ def shapes(name: str) -> dict[str, list[int]]:
     return entry["state_dict"] | entry.get("not_in_checkpoint", {})
 
 
+def not_in_checkpoint(name: str) -> set[str]:
+    """The keys that a checkpoint lacks: the attention projections."""
+    return set(_networks()[name].get("not_in_checkpoint", {}))
+
+
 def config(name: str) -> dict:
     """A network's configuration."""
     return _networks()[name]["config"]
