@@ -3,6 +3,7 @@
 chumpy and SciPy are imitated while pickling: neither has to be installed.
 """
 
+import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from ofer_jax.flame import FlameModel
+from tests import torchfiles
 from tests.imitations import imitated, instance
+from tests.torchfiles import Kept
 
 MODELS = {
     "FLAME 2020": "generic_model.pkl",
@@ -44,7 +47,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(model_pickle(head))
     if landmarks:
-        np.save(folder / EMBEDDING, np.array(embedding(head), dtype=object), allow_pickle=True)
+        (folder / EMBEDDING).write_bytes(embedding_npy(head))
     if masks is not None:
         numbers = {region: np.asarray(index, np.int64) for region, index in masks.items()}
         (folder / MASKS).write_bytes(pickle.dumps(numbers, 2))
@@ -83,16 +86,21 @@ def model_pickle(head: FlameModel) -> bytes:
         return pickle.dumps({**stored, "bs_style": "lbs", "bs_type": "lrotmin"}, 2)
 
 
-def embedding(head: FlameModel) -> dict[str, np.ndarray]:
-    """What FLAME's landmark_embedding.npy holds."""
-    return {
-        "static_lmk_faces_idx": np.asarray(head.lmk_faces_idx, np.int64),
-        "static_lmk_bary_coords": np.asarray(head.lmk_bary_coords, np.float64),
-        "dynamic_lmk_faces_idx": np.asarray(head.dynamic_lmk_faces_idx, np.int64),
-        "dynamic_lmk_bary_coords": np.asarray(head.dynamic_lmk_bary_coords),
-        "full_lmk_faces_idx": np.asarray(head.full_lmk_faces_idx, np.int64)[None],
-        "full_lmk_bary_coords": np.asarray(head.full_lmk_bary_coords)[None],
+def embedding_npy(head: FlameModel) -> bytes:
+    """FLAME's landmark_embedding.npy: a table of NumPy arrays, and of tensors for the contour."""
+    stored = {
+        "static_lmk_faces_idx": Kept(np.asarray(head.lmk_faces_idx, np.int64)),
+        "static_lmk_bary_coords": Kept(np.asarray(head.lmk_bary_coords, np.float64)),
+        "dynamic_lmk_faces_idx": np.array(head.dynamic_lmk_faces_idx, np.int64),
+        "dynamic_lmk_bary_coords": np.array(head.dynamic_lmk_bary_coords, np.float32),
+        "full_lmk_faces_idx": Kept(np.asarray(head.full_lmk_faces_idx, np.int64)[None]),
+        "full_lmk_bary_coords": Kept(np.asarray(head.full_lmk_bary_coords)[None]),
     }
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "|O", "fortran_order": False, "shape": ()}
+    )
+    return stream.getvalue() + torchfiles.dumps(Kept(np.array(stored, dtype=object)), 3)
 
 
 def compressed(dense: np.ndarray) -> dict[str, np.ndarray]:
