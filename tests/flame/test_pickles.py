@@ -1,7 +1,6 @@
 """FLAME's own files, and files that mean harm: chumpy and SciPy are imitated while pickling."""
 
 import builtins
-import contextlib
 import importlib
 import io
 import os
@@ -9,59 +8,27 @@ import pickle
 import struct
 import sys
 import tracemalloc
-import types
 
 import numpy as np
 import pytest
 
 from ofer_jax import flame, pickles
+from tests.flame_files import compressed
+from tests.imitations import imitated, instance
 
 
-@contextlib.contextmanager
-def imitated(**classes):
-    """Classes that pickle under another module's name, as long as the block lasts."""
-    made, saved = {}, dict(sys.modules)
-    for title, name in classes.items():
-        module = title.replace("__", ".")
-        made[name] = type(name, (), {"__module__": module})
-        parts = module.split(".")
-        for i in range(1, len(parts) + 1):
-            sys.modules[".".join(parts[:i])] = types.ModuleType(".".join(parts[:i]))
-        setattr(sys.modules[module], name, made[name])
-    try:
-        yield made
-    finally:
-        for key in set(sys.modules) - set(saved):
-            del sys.modules[key]
-        sys.modules.update(saved)
-
-
-def instance(cls, **fields):
-    out = cls()
-    out.__dict__.update(fields)
-    return out
-
-
-def compressed(dense):
-    """The fields of a matrix compressed along its rows."""
-    rows, cols = np.nonzero(dense)
-    starts = np.searchsorted(rows, np.arange(dense.shape[0] + 1)).astype(np.int32)
-    return {"data": dense[rows, cols], "indices": cols.astype(np.int32), "indptr": starts}
-
-
-def written(golden, path, protocol=2, form="csc", module="scipy__sparse__csc", core=None):
-    with imitated(**{"chumpy__ch": "Ch", module: f"{form}_matrix"}) as classes:
+def written(golden, path, protocol=2, form="csc", module="scipy.sparse.csc", core=None):
+    sparse = f"{module}.{form}_matrix"
+    with imitated("chumpy.ch.Ch", sparse) as classes:
         regressor = golden["J_regressor"].astype(np.float64)
         fields = compressed(regressor if form == "csr" else regressor.T)
         chumpy = {
             key: instance(
-                classes["Ch"], x=golden[key].astype(np.float64), _dirty_vars={}, _status=1
+                classes["chumpy.ch.Ch"], x=golden[key].astype(np.float64), _dirty_vars={}, _status=1
             )
             for key in ("v_template", "shapedirs", "posedirs")
         }
-        regressor = instance(
-            classes[f"{form}_matrix"], _shape=regressor.shape, maxprint=50, **fields
-        )
+        regressor = instance(classes[sparse], _shape=regressor.shape, maxprint=50, **fields)
         stored = {
             **chumpy,
             "J_regressor": regressor,
@@ -93,11 +60,11 @@ def posed(model, golden):
 @pytest.mark.parametrize(
     ("protocol", "form", "module", "core"),
     [
-        (2, "csc", "scipy__sparse__csc", True),
-        (2, "csc", "scipy__sparse___csc", False),
-        (0, "csr", "scipy__sparse__csr", False),
-        (4, "csr", "scipy__sparse___csr", False),
-        (5, "csc", "scipy__sparse___csc", False),
+        (2, "csc", "scipy.sparse.csc", True),
+        (2, "csc", "scipy.sparse._csc", False),
+        (0, "csr", "scipy.sparse.csr", False),
+        (4, "csr", "scipy.sparse._csr", False),
+        (5, "csc", "scipy.sparse._csc", False),
     ],
 )
 def test_a_flame_file_gives_the_golden_vertices(golden, tmp_path, protocol, form, module, core):
@@ -315,8 +282,8 @@ def test_a_damaged_sparse_matrix_is_one_line(damage):
     fields = {**compressed(np.eye(3)), "_shape": (3, 3)}
     for key, value in damage.items():
         fields[key] = np.full_like(fields[key], value) if isinstance(value, int) else value
-    with imitated(scipy__sparse___csc="csc_matrix") as classes:
-        data = pickle.dumps(instance(classes["csc_matrix"], **fields), 2)
+    with imitated("scipy.sparse._csc.csc_matrix") as classes:
+        data = pickle.dumps(instance(classes["scipy.sparse._csc.csc_matrix"], **fields), 2)
     with pytest.raises(ValueError):
         pickles.array(pickles.loads(data))
 
