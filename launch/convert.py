@@ -1,63 +1,71 @@
-"""Turn training checkpoints into one inference bundle: the best averaged params of each run.
+"""Make one inference bundle of three training runs, or of OFER's published checkpoints.
 
-python -m launch.convert --idgen runs/idgen --idrank runs/idrank --expgen runs/expgen --out BUNDLE
+    python -m launch.convert --idgen runs/idgen --idrank runs/idrank --expgen runs/expgen --out DIR
+    python -m launch.convert --from ofer model_idgen.tar model_idrank.tar model_expgen.tar \\
+        [mica.tar] --flame FLAME --out DIR [--mode official_demo]
+
+The first takes the best averaged params of each run. The second knows the files by what they hold
+(MICA's gives the deterministic baseline); FLAME is a model file, or a folder with the user's files.
 """
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from absl import app, flags
 
-from launch import setup
-from ofer_jax import bundle
+from launch import runs
+from ofer_jax import bundle, flame, importers, published
 
+SOURCE = flags.DEFINE_enum("from", "runs", ["runs", "ofer"], "what the bundle is made of")
 WORKDIRS = {
-    name: flags.DEFINE_string(name, None, f"workdir of {name}'s training", required=True)
-    for name in bundle.TASKS
+    name: flags.DEFINE_string(name, None, f"workdir of {name}'s training") for name in bundle.TASKS
 }
+FLAME = flags.DEFINE_string("flame", None, "head of the published networks: .pkl, .npz or folder")
+LANDMARKS = flags.DEFINE_string("landmarks", None, "landmark_embedding.npy, if not beside it")
+MASKS = flags.DEFINE_string("masks", None, "FLAME_masks.pkl, if not beside it")
+FRONT = flags.DEFINE_string("front", None, "numbers of the 1785 front-face vertices, .npy or .txt")
+MODE = flags.DEFINE_enum("mode", "paper", published.MODES, "see ofer_jax/published.py")
+SEED = flags.DEFINE_integer("seed", 0, "of the weights that the checkpoints do not hold", 0)
 OUT = flags.DEFINE_string("out", None, "folder to write", required=True)
-DTYPE = flags.DEFINE_enum("dtype", "float16", ["float16", "float32"], "how params are stored")
+DTYPE = flags.DEFINE_enum(
+    "dtype", None, ["float16", "float32"], "how params are stored (float16; published: float32)"
+)
 
 
 def main(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
+    """Write the bundle; a bad file is one line and exit status 1."""
     try:
-        convert()
-    except ValueError as error:
+        if SOURCE.value == "ofer":
+            of_published(argv[1:])
+        else:
+            of_runs(argv[1:])
+    except (ValueError, OSError) as error:
         sys.exit(f"launch.convert: {error}")
     size = sum(path.stat().st_size for path in bundle.files(OUT.value))
     print(f"{OUT.value}: {size / 1e6:.1f} MB")
 
 
-def convert() -> None:
-    """Read the three runs and write the bundle."""
-    tasks, params, provenance, heads = {}, {}, {}, {}
-    config: dict[str, Any] = {}
-    for name, flag in WORKDIRS.items():
-        record, params[name], best = setup.best_params(flag.value)
-        config = record["config"]
-        if config["task"] != name:
-            raise ValueError(f"--{name}={flag.value} holds a run of {config['task']}")
-        tasks[name], heads[name] = config["model"], record["head"]
-        provenance[name] = {
-            "command": setup.told(record["command"]),
-            **{key: record[key] for key in ("data", "versions", "device")},
-            "seed": config["seed"],
-            "best": {n: [int(best["steps"][n]), float(v)] for n, v in best["values"].items()},
-        }
-    projections = {p["data"]["projection"] for p in provenance.values()}
-    if len(projections) > 1:
-        raise ValueError("the three runs were trained on features of different projections")
-    head = setup.head_of(config)[0]
-    for name, trained in heads.items():
-        if trained["sha256"] != head.sha256:
-            raise ValueError(
-                f"{name} was trained on head {trained}, which is not {head.name!r} now"
-            )
-    made = bundle.make(tasks, params, head, provenance, *projections)
-    bundle.save(made, OUT.value, DTYPE.value)
+def of_runs(unknown: Sequence[str]) -> None:
+    """The bundle of three training runs."""
+    if unknown:
+        raise app.UsageError(f"unknown argument {unknown[0]!r}")
+    missing = [f"--{name}" for name, flag in WORKDIRS.items() if flag.value is None]
+    if missing:
+        raise app.UsageError(f"{', '.join(missing)} must be given")
+    made = runs.bundle_of({name: str(flag.value) for name, flag in WORKDIRS.items()})
+    bundle.save(made, OUT.value, DTYPE.value or "float16")
+
+
+def of_published(files: Sequence[str]) -> None:
+    """The bundle of the published checkpoints, and the head beside it."""
+    if FLAME.value is None:
+        raise app.UsageError("--flame must be given")
+    head = flame.load(FLAME.value, LANDMARKS.value)
+    surface = flame.surface(FLAME.value, LANDMARKS.value, MASKS.value, FRONT.value)
+    made, warnings = importers.bundle_of(files, head, surface, MODE.value, SEED.value)
+    for warning in warnings:
+        print(f"launch.convert: warning: {warning}", file=sys.stderr)
+    bundle.save(made, OUT.value, DTYPE.value or "float32", head=head, surface=surface)
 
 
 if __name__ == "__main__":

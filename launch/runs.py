@@ -1,0 +1,39 @@
+"""Three training runs as one bundle."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from launch import setup
+from ofer_jax import bundle, flame
+
+
+def bundle_of(workdirs: Mapping[str, str]) -> bundle.Bundle:
+    """The best averaged params of each task's run.
+
+    Raises ValueError if a folder holds no run of its task, or the runs do not fit each other.
+    """
+    tasks, params, provenance, heads = {}, {}, {}, {}
+    config: dict[str, Any] = {}
+    for name, workdir in workdirs.items():
+        record, params[name], best = setup.best_params(workdir)
+        config = record["config"]
+        if config["task"] != name:
+            raise ValueError(f"--{name}={workdir} holds a run of {config['task']}")
+        tasks[name], heads[name] = config["model"], record["head"]
+        provenance[name] = {
+            "command": setup.told(record["command"]),
+            **{key: record[key] for key in ("data", "versions", "device")},
+            "seed": config["seed"],
+            "best": {n: [int(best["steps"][n]), float(v)] for n, v in best["values"].items()},
+        }
+    projections = {p["data"]["projection"] for p in provenance.values()}
+    if len(projections) > 1:
+        raise ValueError("the three runs were trained on features of different projections")
+    head = setup.head_of(config)[0]
+    for name, trained in heads.items():
+        if trained["sha256"] != head.sha256:
+            raise ValueError(
+                f"{name} was trained on head {flame.title(trained)}, not on "
+                f"{flame.title(head.identity)} like the last of them"
+            )
+    return bundle.make(tasks, params, head, provenance, *projections)
