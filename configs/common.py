@@ -27,6 +27,7 @@ def base(task: str) -> ConfigDict:
             "learning_rate": 1e-3,
             "schedule": "cosine",
             "warmup_steps": 200,
+            "epoch_steps": 0,  # for the schedule 'plateau', set by the launch
             "weight_decay": 1e-2,
             "b1": 0.9,
             "b2": 0.99,
@@ -40,11 +41,11 @@ def base(task: str) -> ConfigDict:
     return config
 
 
-def is_demo(variant: str) -> bool:
-    """Whether `CONFIG:demo` was asked for, the only variant there is."""
-    if variant not in ("", "demo"):
-        raise ValueError(f"variant {variant!r} is not known; use 'demo', or none")
-    return variant == "demo"
+def is_variant(variant: str, name: str) -> bool:
+    """Whether `CONFIG:name` was asked for, the only variant there is."""
+    if variant not in ("", name):
+        raise ValueError(f"variant {variant!r} is not known; use {name!r}, or none")
+    return variant == name
 
 
 def set_lengths(config: ConfigDict, demo: bool, total: int, patience: int) -> None:
@@ -58,13 +59,20 @@ def set_lengths(config: ConfigDict, demo: bool, total: int, patience: int) -> No
         config.input.batch_size = min(config.input.batch_size, 128)
 
 
-def set_published(config: ConfigDict, total: int, learning_rate: float) -> None:
-    """The published optimiser (without its plateau rule) on 64 pictures a step; no EMA."""
-    config.total_steps, config.patience_steps = total, 0
+def set_published(config: ConfigDict, tiny: bool, learning_rate: float, batch_size: int) -> None:
+    """The published optimiser: the encoders at 1e-4, all rates x 0.99 on a plateau; no EMA, and no
+    hidden faces. What the encoder's `frozen_stages` cover is not trained at all."""
+    config.total_steps, config.patience_steps = 200_000, 0
     config.log_steps, config.eval_steps, config.ckpt_steps = 100, 2000, 2000
-    config.optim.update({"learning_rate": learning_rate, "schedule": "constant", "warmup_steps": 0})
-    config.optim.update({"weight_decay": 1e-4, "b2": 0.999, "clip": 0.0})
-    config.input.batch_size, config.ema_decay = 64, 0.0
+    rates = {"learning_rate": learning_rate, "schedule": "plateau", "warmup_steps": 0}
+    config.optim.update({**rates, "weight_decay": 1e-4, "b2": 0.999, "clip": 0.0})
+    config.optim.groups = ConfigDict({"^encoder/": 1e-4 / learning_rate})
+    config.input.batch_size, config.input.occluded_share = batch_size, 0.0
+    config.ema_decay = 0.0
+    if tiny:
+        config.total_steps = 8
+        config.log_steps, config.eval_steps, config.ckpt_steps = 1, 4, 4
+        config.input.batch_size = 4
 
 
 def diffusion(prediction_type: str, loss: str) -> dict[str, Any]:
@@ -93,7 +101,32 @@ def denoiser(widths: tuple[int, ...], context_dim: int) -> dict[str, Any]:
     return {"widths": widths, "context_dim": context_dim, "time_dim": 64, "attention": False}
 
 
-def published_denoiser(widths: tuple[int, ...], context_dim: int) -> dict[str, Any]:
+def published_diffusion() -> dict[str, Any]:
+    """As published, but sampled in 50 steps where the paper takes 1000."""
+    shared = diffusion("eps", "l1")
+    schedule = {**shared["schedule"], "tables": "float64"}
+    return {**shared, "schedule": schedule, "sampler": {"name": "dpm", "steps": 50}}
+
+
+def arcface(tiny: bool) -> dict[str, Any]:
+    """ArcFace's IResNet-100 on crops, of which the fourth stage and what follows are trained."""
+    blocks = (1, 1, 1, 1) if tiny else (3, 13, 30, 3)
+    shared = {"last_norm": True, "channels": "rgb", "frozen_stages": 3}
+    sizes = {"width": 8, "out_dim": 16} if tiny else {}
+    return {"name": "arcface", "blocks": blocks, **shared, **sizes}
+
+
+def farl_arcface(tiny: bool) -> dict[str, Any]:
+    """FaRL's ViT-B/16, trained whole, and that ArcFace."""
+    farl = {"width": 768, "depth": 12, "heads": 12, "patch": 16, "out_dim": 512}
+    if tiny:
+        farl = {"width": 32, "depth": 2, "heads": 2, "patch": 56, "out_dim": 16}
+    return {**arcface(tiny), "name": "farl+arcface", "farl": farl}
+
+
+def published_denoiser(tiny: bool, widths: tuple[int, ...], context_dim: int) -> dict[str, Any]:
     """The paper's network."""
     sizes = {"time_dim": 512, "tokens": 16, "heads": 4, "head_dim": 32}
+    if tiny:
+        widths, sizes = (16, 8), {"time_dim": 16, "tokens": 4, "heads": 2, "head_dim": 4}
     return {"widths": widths, "context_dim": context_dim, **sizes, "attention": True}

@@ -13,7 +13,7 @@ from configs import common
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    demo = common.is_demo(variant)
+    demo = common.is_variant(variant, "demo")
     width = 64 if demo else 256
     config = common.base("expgen")
     config.model = ConfigDict(

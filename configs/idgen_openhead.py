@@ -15,7 +15,7 @@ from configs import common
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    demo = common.is_demo(variant)
+    demo = common.is_variant(variant, "demo")
     size, width = (32, 64) if demo else (64, 256)
     config = common.base("idgen")
     config.model = ConfigDict(

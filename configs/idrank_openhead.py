@@ -14,7 +14,7 @@ from configs import common
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    demo = common.is_demo(variant)
+    demo = common.is_variant(variant, "demo")
     width = 32 if demo else 128
     config = common.base("idrank")
     config.idgen = ""  # the workdir of a trained IdGen

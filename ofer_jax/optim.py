@@ -11,7 +11,7 @@ leaves a rate alone that would change by less than 1e-8; ours goes on.)
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -37,10 +37,12 @@ def make(
     Raises:
       ValueError: for an unknown schedule, or 'plateau' without `epoch_steps`.
     """
-    factors = {**dict(config.get("groups", {})), **{rf"^{name}(/|$)": 0.0 for name in frozen}}
-    steps = {f: _adamw(config, total_steps, f) for f in {0.0, 1.0, *factors.values()}}
+    by_path = factors(config, frozen)
+    steps: dict[Hashable, optax.GradientTransformation] = {
+        f: _adamw(config, total_steps, f) for f in {0.0, 1.0, *by_path.values()}
+    }
     clip = clip_by_part(config["clip"]) if config.get("clip") else optax.identity()
-    grouped = optax.partition(steps, lambda params: labels(params, factors))
+    grouped = optax.partition(steps, lambda params: labels(params, by_path))
     if config["schedule"] != "plateau":
         return optax.chain(clip, grouped)
     return optax.chain(clip, grouped, plateau(config.get("epoch_steps", 0)))
@@ -98,6 +100,11 @@ def learning_rate(config: Mapping[str, Any], total_steps: int) -> optax.Schedule
         raise ValueError(f"optim.schedule is {kind!r}; use 'constant', 'cosine' or 'plateau'")
     ramp = optax.linear_schedule(peak / max(1, warmup), peak, warmup)
     return optax.join_schedules([ramp, after], [warmup]) if warmup else after
+
+
+def factors(config: Mapping[str, Any], frozen: Sequence[str]) -> dict[str, float]:
+    """The config's groups and what is frozen: regex -> factor on the learning rate."""
+    return {**dict(config.get("groups", {})), **{rf"^{name}(/|$)": 0.0 for name in frozen}}
 
 
 def labels(params: Tree, factors: Mapping[str, float]) -> Tree:
