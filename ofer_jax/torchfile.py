@@ -24,6 +24,7 @@ from ofer_jax.pickles.machine import Budget, Machine
 _MAX_PICKLE = 64 << 20  # bytes; 15,000 tensors make 2 MB
 _MAX_TABLE = 8 << 20  # bytes of a zip's table and headers; 15,000 entries make 2 MB
 _MAX_OPCODES = 2_000_000  # 15,000 tensors make 600,000
+_MAX_BFLOATS = 1 << 27  # elements of bfloat16, made float32: 512 MB
 _MAGIC = b"PK\x03\x04"
 _HEADER = 30  # bytes of an entry's own header in a zip, before its name
 _SCRIPT = "it is a TorchScript archive; save its state_dict() with torch.save and take that file"
@@ -80,9 +81,13 @@ class _Limited(io.BufferedReader):
         return data
 
 
+def _budget(size: int) -> Budget:
+    return Budget(size, _MAX_OPCODES, _MAX_BFLOATS)
+
+
 def _older(path: Path, raw: np.ndarray) -> Any:
     with _Limited(path, _MAX_PICKLE) as stream:
-        return tensors.legacy(stream, raw, Budget(_MAX_PICKLE, _MAX_OPCODES))
+        return tensors.legacy(stream, raw, _budget(_MAX_PICKLE))
 
 
 def _zipped(path: Path, raw: np.ndarray) -> Any:
@@ -92,7 +97,7 @@ def _zipped(path: Path, raw: np.ndarray) -> Any:
     if _bytes(raw, entries.get(f"{name}/byteorder"), 16) not in (b"", b"little"):
         raise ValueError("not written on a little-endian machine")
     data = _bytes(raw, entries[f"{name}/data.pkl"], _MAX_PICKLE)
-    budget = Budget(len(data), _MAX_OPCODES)
+    budget = _budget(len(data))
     storages: dict[str, tensors.Storage] = {}
 
     def persistent(identity: Any) -> tensors.Storage:

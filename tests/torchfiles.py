@@ -43,7 +43,7 @@ _CLASSES = (
     "torch.Size",
     "torch.device",
 )
-_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _SYSTEM = {
     "protocol_version": _PROTOCOL,
     "little_endian": True,
@@ -121,7 +121,7 @@ def _write_zip(path: Any, obj: Any, protocol: int) -> None:
 def _write_legacy(stream: Any, obj: Any, protocol: int) -> None:
     data, storages = _pickled(obj, protocol, views=(None,))
     storages = [obj] if isinstance(obj, Storage) else storages
-    for header in (_MAGIC, _PROTOCOL, _SYSTEM):
+    for header in (MAGIC, _PROTOCOL, _SYSTEM):
         pickle.dump(header, stream, protocol)
     stream.write(data)
     pickle.dump([storage.key for storage in storages], stream, protocol)

@@ -29,7 +29,7 @@ class Budget:
 
     made: int  # bytes of strings and elements of sets made from others; at first the file's size
     opcodes: int = 1_000_000  # FLAME's have a few hundred; bounds what a file of empty lists takes
-    bfloats: int = 1 << 27  # elements of bfloat16 made float32
+    bfloats: int = 1 << 20  # elements of bfloat16 made float32
 
     def spend(self, count: int) -> None:
         self.made -= count
