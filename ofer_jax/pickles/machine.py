@@ -11,6 +11,7 @@ Opcodes as documented in Python's `pickletools`, which also splits the file into
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -66,11 +67,13 @@ class Machine:
 
     def run(self, data: bytes | IO[bytes]) -> Any:
         """The object that the pickle leaves on the stack; a stream is read up to its end."""
-        for opcode, argument, _ in pickletools.genops(data):
-            self.budget.opcodes -= 1
-            if self.budget.opcodes < 0:
-                raise ValueError("too many opcodes")
-            self.step(opcode.name, argument)
+        with warnings.catch_warnings():  # of strange escapes in a text
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for opcode, argument, _ in pickletools.genops(data):
+                self.budget.opcodes -= 1
+                if self.budget.opcodes < 0:
+                    raise ValueError("too many opcodes")
+                self.step(opcode.name, argument)
         return self.stack.pop()
 
     def step(self, name: str, argument: Any) -> None:

@@ -30,6 +30,10 @@ def test_python_2_strings_are_read_as_latin1():
     np.testing.assert_array_equal(pickles.array(pickles.loads(raw)), [1.5, -2.0])
 
 
+def test_a_strange_escape_warns_no_one():
+    assert pickles.loads(b"S'a\\w'\n.") == "a\\w"
+
+
 def test_a_real_scipy_matrix_is_read():
     sparse = pytest.importorskip("scipy.sparse")
     dense = np.array([[0, 2.0, 0], [1.0, 0, 3.0]])
