@@ -100,18 +100,21 @@ def _header(page: _Page, result: Reconstruction) -> None:
     face = f", face {result.number + 1}" if result.number else ""
     page.text(f"Plausible 3D faces for {result.photo.name}{face}", 38, _INK)
     counts = f"{len(result.shapes)} shapes drawn and ranked, {len(result.jaws)} expressions"
-    page.text(f"{counts}   |   head: {result.head['name']}   |   seed {result.seed}", 19, _SOFT)
+    page.text(f"{counts}   |   head: {_head_name(result)}   |   seed {result.seed}", 19, _SOFT)
     for note in result.notes:
         page.text(f"Note: {note}", 19, _WARN)
     page.space(18)
 
 
+def _head_name(result: Reconstruction) -> str:
+    return result.head.get("release") or result.head["name"]
+
+
 def _origin(result: Reconstruction) -> str:
     """Which head and networks made it, and what that is worth."""
+    head = f"Made with the head '{_head_name(result)}'"
     if result.mode:
-        networks = f"the published networks, mode {result.mode}"
-        return f"Made with the head '{result.head['name']}' and {networks}."
-    head = f"Made with the head '{result.head['name']}'"
+        return f"{head} and the published networks, mode {result.mode}."
     if result.head["name"].startswith("open-head"):
         head += ", an artist's head space"
     return f"{head}: plausible faces, not a measurement of a person."
