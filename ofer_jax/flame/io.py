@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import re
 import zipfile
 import zlib
@@ -39,6 +40,10 @@ _LANDMARKS = {
     "dynamic_lmk_bary_coords": (79, 17, 3),
 }
 _MAX_BYTES = 1 << 30
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def load(
@@ -103,18 +108,33 @@ def _model_arrays(path: Path, data: bytes) -> dict[str, np.ndarray]:
 
 
 def npz_arrays(data: bytes) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz` (no pickles). Raises a ValueError if it is none, or far too large."""
+    """The arrays of an `.npz` (no objects, read-only). Raises a ValueError if it is none, or claims
+    more than it holds."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked > _MAX_BYTES:
-            raise ValueError(f"it unpacks to {unpacked} bytes")
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files}
-    except (OSError, EOFError, MemoryError, NotImplementedError, RuntimeError) as error:
+            members = archive.infolist()
+            unpacked = sum(member.file_size for member in members)
+            if unpacked > _MAX_BYTES:
+                raise ValueError(f"it unpacks to {unpacked} bytes")
+            return {m.filename.removesuffix(".npy"): npy_array(archive.read(m)) for m in members}
+    except (OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(line(error)) from error
-    except (zipfile.BadZipFile, zlib.error, TypeError, AttributeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise ValueError(line(error)) from error
+
+
+def npy_array(data: bytes) -> np.ndarray:
+    """The array of a `.npy` file, over its bytes. Raises a ValueError if it is no sound one."""
+    stream = io.BytesIO(data)
+    try:
+        read = _HEADERS[np.lib.format.read_magic(stream)]
+        shape, fortran, dtype = read(stream)
+        if dtype.hasobject:
+            raise ValueError("an array of objects")
+        order = "F" if fortran else "C"
+        return np.ndarray(shape, dtype, data, stream.tell(), order=order)
+    except (KeyError, SyntaxError, TypeError, OverflowError) as error:
+        raise ValueError(f"not a sound .npy file: {line(error)}") from error
 
 
 def _landmark_arrays(path: Path) -> dict[str, np.ndarray]:

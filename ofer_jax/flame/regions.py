@@ -11,7 +11,6 @@ Regions are vertex numbers (int64). Whatever is not known is not there.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 from ofer_jax import pickles
 from ofer_jax.flame import facemesh, files
 from ofer_jax.flame.files import Files, PathLike
-from ofer_jax.flame.io import line, load, npz_arrays, read_bytes, to_arrays
+from ofer_jax.flame.io import line, load, npy_array, npz_arrays, read_bytes, to_arrays
 from ofer_jax.flame.model import FlameModel
 
 _MASKS = {
@@ -105,9 +104,21 @@ def _stored(path: Path, model: FlameModel) -> dict[str, np.ndarray]:
         known = {key: value for key, value in arrays.items() if key.startswith(_STORED)}
         regions = {k: _region(k, v, model) for k, v in known.items() if k.startswith("region_")}
         facemesh.check(known, model)
+        _check_materials(known, model)
     except ValueError as error:
         raise ValueError(f"{path}: {line(error)}") from error
     return known | regions
+
+
+def _check_materials(known: Mapping[str, np.ndarray], model: FlameModel) -> None:
+    if "material" not in known:
+        return
+    number, names = known["material"], known.get("material_names", np.zeros(0))
+    if number.shape != (len(model.faces),) or number.dtype.kind not in "iu":
+        raise ValueError(f"material has shape {number.shape} and type {number.dtype}")
+    named = names.ndim == 1 and names.dtype.kind == "U"
+    if not named or not 0 <= number.min() <= number.max() < len(names):
+        raise ValueError("material_names do not name the materials")
 
 
 def _masks(path: Path, model: FlameModel) -> dict[str, np.ndarray]:
@@ -129,26 +140,15 @@ def _front(path: Path, model: FlameModel) -> np.ndarray:
     try:
         if len(data) > _MAX_LIST:
             raise ValueError(f"it has {len(data)} bytes")
-        numbers = _npy(data) if path.suffix == ".npy" else _numbers(data)
+        numbers = npy_array(data).reshape(-1) if path.suffix == ".npy" else _numbers(data)
         return _region("region_front", numbers, model)
-    except (ValueError, SyntaxError, TypeError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{path} is not a list of vertex numbers: {line(error)}") from error
 
 
 def _numbers(data: bytes) -> np.ndarray:
     words = data.decode("ascii").replace(",", " ").split()
     return np.array([int(word) for word in words], np.int64)
-
-
-def _npy(data: bytes) -> np.ndarray:
-    """The array of a `.npy` file of numbers, which may not claim more than it holds."""
-    stream = io.BytesIO(data)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("a .npy file of another version than 1.0")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    if dtype.kind not in "iu" or np.prod(shape, dtype=float) * dtype.itemsize > len(data):
-        raise ValueError(f"a .npy file of shape {shape} and type {dtype}")
-    return np.frombuffer(stream.read(), dtype).reshape(-1)
 
 
 def _region(key: str, value: np.ndarray, model: FlameModel) -> np.ndarray:
