@@ -148,7 +148,12 @@ def _convert(tree: Tree, state: StateDict, what: str) -> Tree:
 def _made(node: Any, state: StateDict) -> Any:
     if isinstance(node, dict):
         return {name: _made(child, state) for name, child in node.items()}
-    out = node.make(*(np.asarray(state[key], np.float32) for key in node.keys))
+    arrays = [np.asarray(state[key], np.float32) for key in node.keys]
+    try:
+        out = node.make(*arrays)
+    except (ValueError, IndexError, TypeError, ArithmeticError):
+        shapes = ", ".join(f"{k} {a.shape}" for k, a in zip(node.keys, arrays, strict=True))
+        raise ValueError(f"not the published shape: {shapes}") from None
     return np.array(out, order="C")  # its own memory: the state may be a file's
 
 
@@ -237,10 +242,10 @@ def _complete_projections(state: dict[str, Any], attention: str, tokens: int) ->
 
 def _draw_projections(state: dict[str, Any], tree: Tree, rng: np.random.Generator) -> None:
     for name, leaf in ((n, c["qkv"]["kernel"]) for n, c in tree.items() if n.startswith("atten")):
-        out = tree[name]["out"].keys[0]
-        if out not in state:
+        shape = np.shape(state.get(tree[name]["out"].keys[0], ()))
+        if len(shape) < 2:
             continue
-        width, inner = np.shape(state[out])[:2]
+        width, inner = shape[:2]
         for key in (k for k in leaf.keys if k not in state):
             state[key] = rng.uniform(-1, 1, (3 * inner, width, 1)) / np.sqrt(width)
 

@@ -56,3 +56,32 @@ def test_micas_other_entries_are_ignored():
     assert sorted(out["params"]) == ["linear_0", "linear_1", "linear_2", "linear_3", "out"]
     with pytest.raises(ValueError, match=r"missing: regressor\.output\.bias"):
         convert.mica_regressor({k: v for k, v in state.items() if k != "regressor.output.bias"})
+
+
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [
+        ("time_mlp.3.bias", ()),
+        ("downs.0.0.mlp.1.weight", (106,)),
+        ("mid_attn.fn.fn.to_qkv.3.weight", (384, 10)),
+    ],
+)
+def test_an_array_of_another_shape_is_named(expgen, key, shape):
+    with pytest.raises(ValueError, match=rf"not the published shape: .*{key} ") as caught:
+        convert.denoiser(expgen[0] | {key: np.zeros(shape)}, expgen[1])
+    assert "\n" not in str(caught.value)
+
+
+def test_an_attention_without_its_width_draws_nothing(expgen):
+    state = without_projections(expgen[0]) | {"mid_attn.fn.fn.to_out.weight": np.zeros(3)}
+    with pytest.raises(ValueError, match=r"missing: mid_attn\.fn\.fn\.to_qkv\.0\.weight"):
+        convert.denoiser(state, expgen[1], draw_missing=0)
+
+
+def test_variables_have_memory_of_their_own():
+    """The arrays of a state may lie in a file that is let go afterwards."""
+    state = published.state_dict("mica_regressor")
+    out = convert.mica_regressor(state)["params"]
+    for value in state.values():
+        for layer in out.values():
+            assert not any(np.shares_memory(value, leaf) for leaf in layer.values())

@@ -151,12 +151,14 @@ def _kind(stored: Mapping[str, Any]) -> str:
         return "idrank"
     if "init_conv.weight" not in net:
         raise ValueError("its entry net is neither a ranker nor a denoiser of OFER")
-    width = np.shape(net["init_conv.weight"])[0]
+    shape = np.shape(net["init_conv.weight"])
     tasks = published.tasks()
     for kind in ("idgen", "expgen"):
-        if width == tasks[kind]["net"]["widths"][0]:
+        if shape[:1] == (tasks[kind]["net"]["widths"][0],):
             return kind
-    raise ValueError(f"its denoiser draws {width} values; IdGen's draws 300 and ExpGen's 53")
+    raise ValueError(
+        f"its denoiser's init_conv.weight has shape {shape}; IdGen draws 300 values, ExpGen 53"
+    )
 
 
 def _state(stored: Any, name: str) -> dict[str, Any]:

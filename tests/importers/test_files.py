@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ofer_jax import convert, importers
+from ofer_jax import convert, importers, onnxfile
 from ofer_jax.models import ArcFace, FaRL, arcface_input, farl_input
 from tests import published, small_published, torchfiles
 
@@ -90,7 +90,11 @@ def test_a_file_without_the_network_asked_for_says_what_it_is(write):
         ("idgen", {"arcface": None}, r"this is OFER's IdGen .*but it lacks arcface"),
         ("expgen", {"farl": None, "var_sched": None}, "but it lacks farl, var_sched"),
         ("idrank", {"net": {"fc.weight": np.ones(3)}}, "neither a ranker nor a denoiser"),
-        ("idgen", {"net": {"init_conv.weight": np.ones((64, 64, 1))}}, "draws 64 values; IdGen's"),
+        (
+            "idgen",
+            {"net": {"init_conv.weight": np.ones((64, 64, 1))}},
+            r"has shape \(64, 64, 1\); IdGen draws",
+        ),
         ("idgen", {"net": [1, 2]}, "its entry net is no state dict"),
         ("idgen", {"arcface": {"conv1.weight": "much"}}, "holds 'conv1.weight', which is no array"),
         ("idgen", {"var_sched": {"alphas": np.ones(3)}}, "its var_sched lacks betas"),
@@ -140,3 +144,14 @@ def test_farl_from_its_file_gives_the_golden_values(tmp_path):
     out = jax.jit(FaRL().apply)(importers.farl(tmp_path / "x"), images)
     expected = golden["out_embedding"]
     np.testing.assert_allclose(out, expected, atol=1e-4 * expected.std())
+
+
+def test_an_onnx_file_is_known_by_its_first_byte(tmp_path, monkeypatch):
+    """Every ONNX model starts with its version: field 1, a number."""
+    (tmp_path / "weights").write_bytes(b"\x08\x07 and the rest")
+    monkeypatch.setattr(onnxfile, "arcface", lambda path: small_published.arcface())
+    found = importers.read(tmp_path / "weights")
+    assert (found.kind, set(found.states)) == ("arcface", {"arcface"})
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.helper.make_graph([], "empty", [], [])
+    assert onnx.helper.make_model(graph).SerializeToString()[:1] == b"\x08"
