@@ -10,8 +10,7 @@ def base(task: str) -> ConfigDict:
     config = ConfigDict()
     config.task = task
     config.seed = 0
-    config.head = "open"  # or the path of a head in our .npz layout
-    config.surface = ""  # with another head: an .npz with region_face and region_front
+    config.head = "open"  # or the path of your own (--flame)
     config.model = ConfigDict()
     config.input = ConfigDict(
         {

@@ -52,8 +52,8 @@ def of_runs(unknown: Sequence[str]) -> None:
     missing = [f"--{name}" for name, flag in WORKDIRS.items() if flag.value is None]
     if missing:
         raise app.UsageError(f"{', '.join(missing)} must be given")
-    made = runs.bundle_of({name: str(flag.value) for name, flag in WORKDIRS.items()})
-    bundle.save(made, OUT.value, DTYPE.value or "float16")
+    made, own = runs.bundle_of({name: str(flag.value) for name, flag in WORKDIRS.items()})
+    bundle.save(made, OUT.value, DTYPE.value or "float16", **own)
 
 
 def of_published(files: Sequence[str]) -> None:

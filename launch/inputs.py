@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ofer_jax import flame
+from ofer_jax import flame, importers
 
 PARTS = {"arcface": ("arcface",), "farl+arcface": ("farl", "arcface")}  # of the config's encoder
 
@@ -47,12 +47,9 @@ def pretrained(encoder: str, files: Mapping[str, str | None]) -> dict[str, Any]:
     if bare := [f"--{name}" for name in parts if name not in given]:
         what = f"without {' and '.join(bare)} the encoder starts from random weights"
         print(f"warning: {what}, which the published recipe never does", file=sys.stderr)
-    if not given:
-        return {}
-    from ofer_jax import importers  # not everyone who trains reads such files
-
     read = {"arcface": importers.arcface, "farl": importers.farl}
-    return {"encoder": {name: read[name](path) for name, path in given.items()}}
+    weights = {name: read[name](path) for name, path in given.items()}
+    return {"encoder": weights} if weights else {}
 
 
 def told(files: Mapping[str, str | None]) -> dict[str, dict[str, str]]:

@@ -7,8 +7,9 @@ from launch import setup
 from ofer_jax import bundle, flame
 
 
-def bundle_of(workdirs: Mapping[str, str]) -> bundle.Bundle:
-    """The best averaged params of each task's run.
+def bundle_of(workdirs: Mapping[str, str]) -> tuple[bundle.Bundle, dict[str, Any]]:
+    """The best averaged params of each task's run; and the `head` and `surface` that the bundle has
+    to bring (see `bundle.save`), {} if it is the embedded one.
 
     Raises ValueError if a folder holds no run of its task, or the runs do not fit each other.
     """
@@ -23,17 +24,19 @@ def bundle_of(workdirs: Mapping[str, str]) -> bundle.Bundle:
         provenance[name] = {
             "command": setup.told(record["command"]),
             **{key: record[key] for key in ("data", "versions", "device")},
+            "weights": record.get("weights", {}),
             "seed": config["seed"],
             "best": {n: [int(best["steps"][n]), float(v)] for n, v in best["values"].items()},
         }
     projections = {p["data"]["projection"] for p in provenance.values()}
     if len(projections) > 1:
         raise ValueError("the three runs were trained on features of different projections")
-    head = setup.head_of(config)[0]
+    head, surface = setup.head_of(config)
     for name, trained in heads.items():
         if trained["sha256"] != head.sha256:
             raise ValueError(
                 f"{name} was trained on head {flame.title(trained)}, not on "
                 f"{flame.title(head.identity)} like the last of them"
             )
-    return bundle.make(tasks, params, head, provenance, *projections)
+    own = {} if config["head"] == "open" else {"head": head, "surface": surface}
+    return bundle.make(tasks, params, head, provenance, *projections), own
