@@ -30,14 +30,16 @@ def as_dtype(tree: Any, dtype: Any) -> Any:
     return jax.tree.map(cast, tree)
 
 
-def run(task: str, mesh: Mesh, rules: Any, steps: int, dtype: Any) -> tuple[Any, np.ndarray]:
-    """(params, losses) after `steps` steps from the same start on a mesh."""
-    config, made = toy.config(task, 50), train.TASKS[task]
-    model, tx = config.model.to_dict(), optim.make(config.optim, 50, made.frozen(model))
+def run(
+    task: str, mesh: Mesh, rules: Any, steps: int, dtype: Any, pictures: bool = False
+) -> tuple[Any, np.ndarray]:
+    """(state, losses) after `steps` steps from the same start on a mesh."""
+    config, made = (toy.picture_training if pictures else toy.config)(task, 50), train.TASKS[task]
+    model = config.model.to_dict()
+    tx = optim.make(config.optim, 50, made.frozen(model))
     constants = as_dtype(toy.constants(task), dtype)
-    start = state.create(
-        as_dtype(made.init(model, jax.random.key(1), toy.constants(task)), dtype), tx
-    )
+    fresh = jax.jit(lambda key, held: made.init(model, key, held))
+    start = state.create(as_dtype(fresh(jax.random.key(1), toy.constants(task)), dtype), tx)
     layout = sharding.of_tree(start, mesh, rules)
     by_batch, everywhere = sharding.of_batch(mesh), sharding.replicated(mesh)
     step = jax.jit(
@@ -45,7 +47,8 @@ def run(task: str, mesh: Mesh, rules: Any, steps: int, dtype: Any) -> tuple[Any,
         in_shardings=(layout, by_batch, everywhere, everywhere),
         out_shardings=(layout, everywhere),
     )
-    now, losses, batches = jax.device_put(start, layout), [], toy.Batches()
+    now, losses = jax.device_put(start, layout), []
+    batches = toy.Batches(8 if pictures else 16, pictures=pictures)
     key = jax.device_put(jax.random.key(0), everywhere)
     for _ in range(steps):
         batch = sharding.put_batch(as_dtype(next(batches), dtype), by_batch)
@@ -68,6 +71,20 @@ def test_fifty_steps_in_float64_are_the_same_on_one_device_and_eight(task: str) 
     np.testing.assert_allclose(one[1], eight[1], rtol=1e-9)
     assert_close(one[0].params, eight[0].params, 1e-9)
     assert_close(one[0].ema_params, eight[0].ema_params, 1e-9)
+
+
+@pytest.mark.slow
+def test_arcface_in_float64_is_the_same_on_one_device_and_eight() -> None:
+    """BatchNorm sees the whole batch, one picture a device; the plateau is everywhere the same."""
+    with jax.enable_x64(True):
+        one, eight = (
+            run("idgen", sharding.make_mesh(*sizes), rules, 4, np.float64, pictures=True)
+            for sizes, rules in (((1, 1, jax.devices()[:1]), REPLICATED), ((4, 2), FSDP))
+        )
+    stats = one[0].params["encoder"]["arcface"]["batch_stats"]
+    assert stats["out_norm"]["var"].dtype == np.float64
+    np.testing.assert_allclose(one[1], eight[1], rtol=1e-9)
+    assert_close(one[0], eight[0], 1e-9)
 
 
 def test_five_steps_in_float32_are_the_same_on_one_device_and_eight() -> None:

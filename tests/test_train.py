@@ -12,6 +12,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from ofer_jax import checkpoint, optim, state, train, writers
+from ofer_jax.tasks import conditioning
 from tests import toy
 
 TASKS = sorted(train.TASKS)
@@ -39,18 +40,22 @@ def run(
     task: str,
     batches: Any = None,
     evaluate: train.Evaluator | None = None,
+    pictures: bool = False,
+    pretrained: Any = None,
     **changes: Any,
 ) -> state.TrainState:
-    config, constants = toy.config(task), toy.constants(task)
+    config = (toy.picture_training if pictures else toy.config)(task)
+    constants, size = toy.constants(task), config.input.batch_size
     config.update(changes)
-    evaluate = evaluate or train.make_evaluator(config, constants, toy.arrays(), 2)
+    held_out = toy.arrays(8 if pictures else 64, pictures)
     return train.train(
         config,
         workdir,
-        batches or toy.Batches(),
-        {"valid": evaluate},
+        batches or toy.Batches(size, pictures=pictures),
+        {"valid": evaluate or train.make_evaluator(config, constants, held_out, 2)},
         constants=constants,
         writer=writers.Writer(workdir, task, 10),
+        pretrained=pretrained,
     )
 
 
@@ -69,8 +74,8 @@ def test_the_loss_falls(task: str, tmp_path: Path) -> None:
 class Interrupting(toy.Batches):
     """Sends this process SIGTERM while it gives batch `at`."""
 
-    def __init__(self, at: int) -> None:
-        super().__init__()
+    def __init__(self, at: int, **options: Any) -> None:
+        super().__init__(**options)
         self.at = at
 
     def __next__(self) -> dict[str, np.ndarray]:
@@ -106,6 +111,60 @@ def test_the_other_tasks_go_on_bit_for_bit(task: str, tmp_path: Path) -> None:
     run(tmp_path / "parts", task, Interrupting(at=11))
     assert_same(whole, run(tmp_path / "parts", task))
     assert toy.metrics(tmp_path / "whole") == toy.metrics(tmp_path / "parts")
+
+
+# ---------------------------------------------------------------- encoders
+
+
+SHORT = {"total_steps": 8, "eval_steps": 4, "ckpt_steps": 4}
+
+
+@pytest.mark.slow
+def test_a_run_with_encoders_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", "expgen", pictures=True, **SHORT)
+    stopping = Interrupting(at=5, size=8, pictures=True)
+    stopped = run(tmp_path / "parts", "expgen", stopping, pictures=True, **SHORT)
+    assert int(stopped.step) == 6
+    resumed = run(tmp_path / "parts", "expgen", pictures=True, **SHORT)
+    assert_same(whole, resumed)
+    assert toy.metrics(tmp_path / "whole") == toy.metrics(tmp_path / "parts")
+    best = checkpoint.read_best(
+        tmp_path / "parts", train.best_layout(train.TASKS["expgen"].BEST, whole.params)
+    )
+    assert set(best["params"]["encoder"]["arcface"]) == {"params", "batch_stats"}
+
+
+@pytest.mark.slow
+def test_a_step_moves_only_what_may_move(tmp_path: Path) -> None:
+    """From given weights: frozen stages and their statistics keep every bit."""
+    rng, model = np.random.default_rng(0), toy.picture_config("idgen")
+    shapes = jax.eval_shape(lambda key: conditioning.init(model, key), jax.random.key(0))
+    given = jax.tree.map(lambda x: rng.uniform(0.05, 0.2, x.shape).astype("f4"), shapes)
+    last = run(
+        tmp_path,
+        "idgen",
+        evaluate=lambda params: {"loss": 1.0},
+        pictures=True,
+        pretrained={"encoder": given},
+        total_steps=2,
+    )
+    for params in (last.params, last.ema_params):
+        found = jax.tree.map(np.array_equal, jax.device_get(params["encoder"]), given)["arcface"]
+        kept = {
+            kind: {name for name, leaves in found[kind].items() if all(jax.tree.leaves(leaves))}
+            for kind in ("params", "batch_stats")
+        }
+        still = {"norm", "stage_1_0", "stage_2_0", "stage_3_0"}
+        assert kept == {"params": still | {"conv", "prelu"}, "batch_stats": still}
+        assert not any(jax.tree.leaves(found["batch_stats"]["features"]))
+
+
+def test_pretrained_params_that_do_not_fit_are_an_error(tmp_path: Path) -> None:
+    wrong = {"encoder": {"mlp": {"out": {"bias": np.zeros(3, "f4")}}}}
+    with pytest.raises(ValueError, match=r"params/encoder/mlp/out/bias is \(8,\), and \(3,\) was"):
+        run(tmp_path, "expgen", pretrained=wrong)
+    with pytest.raises(ValueError, match="params/encoder has no arcface, only mlp, norm"):
+        run(tmp_path, "expgen", pretrained={"encoder": {"arcface": {}}})
 
 
 def test_each_part_is_kept_from_its_own_best_and_patience_ends_the_run(tmp_path: Path) -> None:

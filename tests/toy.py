@@ -128,8 +128,18 @@ def constants(task: str) -> dict[str, np.ndarray]:
     return TASKS[task].constants(model_config(task), head(), REGION)
 
 
-def arrays(count: int = 64) -> dict[str, np.ndarray]:
-    """Made-up examples whose features know a little of the shape."""
+def picture_training(task: str, total_steps: int = 20) -> ConfigDict:
+    """`config` with the published encoders, their slower rate, and the published plateau."""
+    made = config(task, total_steps)
+    made.model = ConfigDict(picture_config(task))
+    made.optim.update({"schedule": "plateau", "epoch_steps": 2, "warmup_steps": 0})
+    made.optim.groups = ConfigDict({"^encoder/": 0.1})
+    made.input.batch_size = 8
+    return made
+
+
+def arrays(count: int = 64, pictures: bool = False) -> dict[str, Any]:
+    """Made-up examples whose features know a little of the shape; or are crops."""
     rng = np.random.default_rng(1)
     shape = rng.standard_normal((count, SHAPE)).astype(np.float32)
     features = shape[:, :FEATURES] + 0.5 * rng.standard_normal((count, FEATURES))
@@ -137,7 +147,7 @@ def arrays(count: int = 64) -> dict[str, np.ndarray]:
         0.1, 3, (count, CANDIDATES, 1)
     )
     return {
-        "features": features.astype(np.float32),
+        "features": crops(count) if pictures else features.astype(np.float32),
         "shape": shape,
         "expression": rng.standard_normal((count, EXPRESSION)).astype(np.float32),
         "jaw": (0.1 * rng.standard_normal((count, 3))).astype(np.float32),
@@ -149,16 +159,18 @@ def arrays(count: int = 64) -> dict[str, np.ndarray]:
 class Batches:
     """Endless batches of the made-up examples, with a state, as grain's iterators have it."""
 
-    def __init__(self, size: int = 16, process: int = 0, processes: int = 1) -> None:
-        self.arrays, self.size, self.position = arrays(), size, 0
+    def __init__(
+        self, size: int = 16, process: int = 0, processes: int = 1, pictures: bool = False
+    ) -> None:
+        self.arrays, self.size, self.position = arrays(pictures=pictures), size, 0
         self.process, self.processes = process, processes
 
-    def __next__(self) -> dict[str, np.ndarray]:
+    def __next__(self) -> dict[str, Any]:
         number = np.arange(self.position * self.size, (self.position + 1) * self.size)
         number = number[self.process :: self.processes]
         self.position += 1
         rows = number * 7 % len(self.arrays["index"])
-        return {name: a[rows] for name, a in self.arrays.items()} | {"index": number}
+        return jax.tree.map(lambda a: a[rows], self.arrays) | {"index": number}
 
     def __iter__(self) -> "Batches":
         return self
