@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = "ofer " + shlex.join(sys.argv[1:] if argv is None else argv)
     try:
         return args.run(args, command)
-    except (ValueError, FileNotFoundError) as error:  # the output folder, the head, the bundle
+    except (ValueError, OSError) as error:  # the output folder, the head, the bundle
         _complain(str(error))
         return 2
     except KeyboardInterrupt:

@@ -93,6 +93,7 @@ def test_more_files_can_be_named(run, user, tmp_path):
     [
         (lambda p: p / "nothing", "no head model at"),
         (lambda p: p, "holds no head model"),
+        (lambda p: p / ("x" * 5000), "File name too long"),
         (lambda p: _file(p / "m.pkl", b"cos\nsystem\n."), "'os.system' is refused"),
         (lambda p: _file(p / "m.pkl", b"\x80\x02}q\x00."), "'v_template' is missing"),
         (lambda p: _file(p / "m.npz", b"PK"), "is not a head model in .npz form"),
