@@ -21,9 +21,9 @@ from ofer_jax import pickles
 from ofer_jax.pickles import tensors
 from ofer_jax.pickles.machine import Budget, Machine
 
-_MAX_PICKLE = 64 << 20  # bytes; 15,000 tensors make 2 MB
-_MAX_TABLE = 8 << 20  # bytes of a zip's table and headers; 15,000 entries make 2 MB
-_MAX_OPCODES = 2_000_000  # 15,000 tensors make 600,000
+_MAX_PICKLE = 64 << 20  # bytes; 20,000 tensors make 2 MB
+_MAX_TABLE = 8 << 20  # bytes of a zip's table and headers; 20,000 entries make 2 MB
+_MAX_OPCODES = 2_000_000  # 20,000 tensors make 600,000
 _MAX_BFLOATS = 1 << 27  # elements of bfloat16, made float32: 512 MB
 _MAGIC = b"PK\x03\x04"
 _HEADER = 30  # bytes of an entry's own header in a zip, before its name
@@ -55,7 +55,10 @@ def read(path: str | os.PathLike[str]) -> Any:
         zipped = raw[:4].tobytes() == _MAGIC
         return pickles.plain(_zipped(path, raw) if zipped else _older(path, raw))
     except (*pickles.ERRORS, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise ValueError(f"{path} holds no PyTorch weights: {pickles.short(error)}") from None
+        problem = pickles.short(error)
+        raise ValueError(
+            f"{path} is no PyTorch file of tensors and plain data: {problem}"
+        ) from None
 
 
 class _Limited(io.BufferedReader):

@@ -38,10 +38,10 @@ def numbers(values):
     return b"(" + b"".join(map(number, values)) + b"t"
 
 
-def tensor(offset=0, size=(4,), stride=(1,), storage=None):
+def tensor(offset=0, size=(4,), stride=(1,), storage=None, tail=b""):
     storage = persistent() if storage is None else storage
     arguments = storage + number(offset) + numbers(size) + numbers(stride)
-    return REBUILD + b"(" + arguments + b"\x89NtR"
+    return REBUILD + b"(" + arguments + b"\x89N" + tail + b"tR"
 
 
 class Call:
@@ -144,6 +144,10 @@ HOSTILE = {
     "legacy count too large": (lambda p: legacy(p, count=2**60), "holds 1152921504606846976"),
     "legacy keys": (lambda p: legacy(p, keys=("0", "1")), "not that of the tensors"),
     "legacy keys twice": (lambda p: legacy(p, keys=("0", "0")), "not that of the tensors"),
+    "a tensor to be conjugated": (
+        in_zip(tensor(tail=b"}" + text("conj") + b"\x88s")),
+        "conjugated",
+    ),
     "huge stride": (in_zip(tensor(stride=(2**39,))), f"leaves its {WHOLE}"),
     "negative offset": (in_zip(tensor(offset=-1)), "not sound"),
     "negative stride": (in_zip(tensor(offset=3, stride=(-1,))), "not sound"),

@@ -64,17 +64,17 @@ def _encode(machine: Machine, text: Any, codec: Any) -> bytes:
     return machine.encoded(text)
 
 
-def _ordered_dict(machine: Machine) -> OrderedDict[str | int, Any]:
+def _ordered_dict(machine: Machine) -> OrderedDict[Any, Any]:
     return OrderedDict()
 
 
-def _default_dict(machine: Machine, factory: Any = None) -> dict[str | int, Any]:
+def _default_dict(machine: Machine, factory: Any = None) -> dict[Any, Any]:
     if factory is not None and not isinstance(factory, Global):  # never called, only a name
         raise ValueError(f"collections.defaultdict of {title(factory)} is refused")
     return {}
 
 
-def _counter(machine: Machine, counts: Any = None) -> dict[str | int, Any]:
+def _counter(machine: Machine, counts: Any = None) -> dict[Any, Any]:
     if counts is not None and type(counts) is not dict:
         raise ValueError(f"collections.Counter of {title(counts)} is refused")
     return counts or {}

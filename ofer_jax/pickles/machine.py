@@ -21,7 +21,8 @@ from ofer_jax.pickles.values import Global, Record, instance, title
 
 ERRORS = (ValueError, TypeError, LookupError, ArithmeticError)  # what a bad file makes it raise
 _DICTS = (dict, OrderedDict)
-_ELEMENTS = (str, bytes, int, float, type(None))
+_KEYS = (str, int, float, bool, type(None))  # a tuple's hash may go deep
+_ELEMENTS = (*_KEYS, bytes)
 
 
 @dataclass(slots=True)
@@ -170,18 +171,18 @@ class Machine:
 
 
 def plain_elements(items: list[Any]) -> list[Any]:
-    """The elements of a set: only what has a hash of its own (a tuple's may go deep)."""
+    """The elements of a set, checked."""
     for item in items:
-        if not isinstance(item, _ELEMENTS):
+        if type(item) not in _ELEMENTS:
             raise ValueError(f"an element of a set is {title(item)}")
     return items
 
 
-def _fill(target: dict[str | int, Any], items: list[Any]) -> dict[str | int, Any]:
+def _fill(target: dict[Any, Any], items: list[Any]) -> dict[Any, Any]:
     keys, values = items[::2], items[1::2]
     for key, value in zip(keys, values, strict=True):
-        if type(key) not in (str, int):
-            raise ValueError(f"a key is {title(key)}, not text")
+        if type(key) not in _KEYS:
+            raise ValueError(f"a key is {title(key)}, not text or a number")
         target[key] = value
     return target
 

@@ -200,23 +200,30 @@ def _check_header(stream: IO[bytes], budget: Budget) -> None:
         raise ValueError("not written on a little-endian machine")
 
 
-def _rebuild(
-    machine: Machine, storage: Any, offset: Any, size: Any, stride: Any, *_: Any
+def _rebuild(  # the rest is torch's: gradient, hooks, metadata
+    machine: Machine, storage: Any, offset: Any, size: Any, stride: Any, *rest: Any
 ) -> Record:
+    _check_metadata(rest[2:])
     if not isinstance(storage, Storage):
         raise ValueError(f"a tensor over {title(storage)} is refused")
     return storage.tensor(offset, _size(machine, size), _size(machine, stride))
 
 
-def _rebuild_of_type(  # its arguments are torch's: gradient, hooks, dtype, metadata
+def _rebuild_of_type(  # the rest is torch's: gradient, hooks, dtype, metadata
     machine: Machine, storage: Any, offset: Any, size: Any, stride: Any, *rest: Any
 ) -> Record:
+    _check_metadata(rest[3:])
     dtype = rest[2] if len(rest) > 2 else None
     known = isinstance(dtype, Global) and dtype.kind == "torch dtype"
     if not isinstance(storage, Storage) or storage.dtype != "uint8" or not known:
         raise ValueError(f"a tensor of {title(dtype)} over {title(storage)} is refused")
     name = title(dtype).removeprefix("torch.")
     return storage.tensor(offset, _size(machine, size), _size(machine, stride), name)
+
+
+def _check_metadata(metadata: tuple[Any, ...]) -> None:
+    if any(metadata):
+        raise ValueError("a tensor that waits to be conjugated or negated is refused")
 
 
 def _rebuild_from_type(

@@ -67,6 +67,7 @@ def test_an_array_keeps_its_type_and_order():
 def test_plain_containers_are_read():
     stored = {
         "ordered": OrderedDict(a=1),
+        "keys": {None: 1, 1.5: 2, True: 3},
         "counted": Counter({3: 2}),
         "default": defaultdict(list, a=[1]),
         "sets": [{1, "a", None}, frozenset({b"x"})],
