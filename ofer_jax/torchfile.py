@@ -55,10 +55,8 @@ def read(path: str | os.PathLike[str]) -> Any:
         zipped = raw[:4].tobytes() == _MAGIC
         return pickles.plain(_zipped(path, raw) if zipped else _older(path, raw))
     except (*pickles.ERRORS, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        problem = pickles.short(error)
-        raise ValueError(
-            f"{path} is no PyTorch file of tensors and plain data: {problem}"
-        ) from None
+        problem = f"{path} holds no PyTorch weights (tensors, numbers, text): "
+        raise ValueError(problem + pickles.short(error)) from None
 
 
 class _Limited(io.BufferedReader):
