@@ -165,10 +165,12 @@ def _state(stored: Any, name: str) -> dict[str, Any]:
     """A state dict under its own names: DataParallel puts `module.` in front of each."""
     if not isinstance(stored, Mapping) or not all(isinstance(key, str) for key in stored):
         raise ValueError(f"its entry {name} is no state dict")
-    bad = [key for key, value in stored.items() if not isinstance(value, np.ndarray | np.generic)]
-    if bad:
-        raise ValueError(f"its entry {name} holds {bad[0][:60]!r}, which is no array")
-    return {key.removeprefix("module."): value for key, value in stored.items()}
+    state = {key.removeprefix("module."): value for key, value in stored.items()}
+    read = (key for key in state if key.startswith(_READ.get(name, "")))
+    for key in read:
+        if not isinstance(state[key], np.ndarray | np.generic):
+            raise ValueError(f"its entry {name} holds {key[:60]!r}, which is no array")
+    return state
 
 
 def _check_schedule(state: State) -> None:

@@ -59,6 +59,13 @@ def test_dataparallels_prefix_is_taken_off(write):
     )
 
 
+def test_what_nothing_reads_may_be_of_any_kind(write):
+    clip = small_published.clip() | {"vocabulary": ["a", "b"], "context_length": 77}
+    (path,) = write("expgen", expgen={"farl": clip, "validator": {"best": None}})
+    ignored = importers.read(path).ignored
+    assert {"validator", "farl.vocabulary", "farl.context_length"} <= set(ignored)
+
+
 def test_half_precision_becomes_float32(tmp_path):
     arcface = small_published.arcface()
     half = {k: v.astype(np.float16) if v.dtype == np.float32 else v for k, v in arcface.items()}
@@ -113,7 +120,7 @@ def test_a_file_that_is_not_what_it_seems_is_one_line(write, kind, change, messa
 def test_other_files_are_one_line(tmp_path):
     (tmp_path / "text").write_text("nothing of the kind")
     torchfiles.write(tmp_path / "list", [1, 2])
-    for name, message in {"text": "holds no PyTorch weights", "list": "it holds a list"}.items():
+    for name, message in {"text": "PyTorch", "list": "it holds a list"}.items():
         with pytest.raises(ValueError, match=message) as caught:
             importers.read(tmp_path / name)
         assert "\n" not in str(caught.value)
