@@ -107,7 +107,10 @@ def read_best(workdir: str | Path, abstract: Tree) -> Tree:
     """
     if not (Path(workdir) / "best").is_dir():
         raise ValueError(f"{workdir} holds no best/; train there first (python -m launch.train)")
-    one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    # Whole on one device of each process: an array that a process has no part of cannot be read.
+    first = {device.process_index: device for device in reversed(jax.devices())}
+    mesh = jax.sharding.Mesh(list(first.values()), "process")
+    one = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one), abstract)
     with Checkpoints(workdir) as checkpoints:
         best = checkpoints.load_best(target)
