@@ -76,8 +76,13 @@ def test_the_networks_are_the_published_ones(write, head, surface):
         kind: {"net": published.state_dict(name)}
         for kind, name in small_published.DENOISERS.items()
     }
-    made, warnings = importers.bundle_of(write(*OFER, **changes), head, surface)
+    made, warnings = importers.bundle_of(write(*OFER, "mica", **changes), head, surface)
     assert warnings == []
+    golden, (config, params) = published.golden("mica_regressor"), made.task("idgen")
+    net = MicaRegressor.from_config(config["regressor"]["net"])
+    out = net.apply({"params": params["regressor"]["net"]}, golden["in_embedding"])
+    expected = golden["out_shape"]
+    np.testing.assert_allclose(out, expected, rtol=0, atol=1e-4 * expected.std())
     for kind, name in small_published.DENOISERS.items():
         golden, (config, params) = published.golden(name), made.task(kind)
         net = Denoiser.from_config({**config["net"], "dim": config["net"]["widths"][0]})
