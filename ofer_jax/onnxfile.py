@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from ofer_jax import pickles
 
 _MAX_BYTES = 1 << 29  # glintr100.onnx has 261 MB
+_MAX_OTHER = 1 << 22  # of them what is not weights; parsed, its parts take up to 80 times as much
 _EPSILON = 1e-5  # of our BatchNorm, and of PyTorch's
 _PASSED = ("Identity", "Dropout", "Squeeze", "Unsqueeze")  # they leave the values as they are
 _INSTALL = "onnx is not installed: pip install onnx"
@@ -50,10 +52,61 @@ def _graph(path: Path) -> Any:
         raise ValueError(_INSTALL) from None
     if path.stat().st_size > _MAX_BYTES:
         raise ValueError(f"it has {path.stat().st_size} bytes; at most {_MAX_BYTES} are read")
+    data = path.read_bytes()
+    _Scan().check(memoryview(data))
     try:
-        return onnx.load_model_from_string(path.read_bytes()).graph
+        return onnx.load_model_from_string(data).graph
     except Exception as error:  # protobuf's own kind, which onnx does not show
         raise ValueError(f"not an ONNX file: {pickles.short(error)}") from None
+
+
+class _Scan:
+    """Counts the bytes of a file that are not weights, before anything is made of them.
+
+    A protobuf message is a row of fields: a number and a kind, then a value, or a length and bytes
+    (protobuf.dev/programming-guides/encoding). The weights are the fields `float_data` (4) and
+    `raw_data` (9) of an `initializer` (5) of the `graph` (7).
+    """
+
+    def __init__(self) -> None:
+        self.other = 0
+
+    def check(self, data: memoryview) -> None:
+        for graph in self.parts(data, 7):
+            for tensor in self.parts(graph, 5):
+                for _ in self.parts(tensor, 4, 9):
+                    pass
+
+    def parts(self, data: memoryview, *numbers: int) -> Iterator[memoryview]:
+        """The bytes of the fields of these numbers; all others are counted."""
+        at = 0
+        while at < len(data):
+            start = at
+            key, at = _varint(data, at)
+            size = {1: 8, 5: 4}.get(key & 7, 0)
+            if key & 7 in (0, 2):
+                value, at = _varint(data, at)
+                size = value if key & 7 == 2 else 0
+            elif not size:
+                raise ValueError("not an ONNX file: it has fields of no known kind")
+            wanted = key & 7 == 2 and key >> 3 in numbers
+            self.other += at - start + (0 if wanted else size)
+            if self.other > _MAX_OTHER:
+                raise ValueError(f"it has more than {_MAX_OTHER} bytes besides its weights")
+            if wanted:
+                yield data[at : at + size]
+            at += size
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    """A number in groups of seven bits, the lowest first, and where it ends."""
+    value = shift = 0
+    while shift < 64 and at < len(data):
+        value |= (data[at] & 127) << shift
+        shift, at = shift + 7, at + 1
+        if data[at - 1] < 128:
+            return value, at
+    raise ValueError("not an ONNX file: it ends within a number")
 
 
 class _Walk:

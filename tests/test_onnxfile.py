@@ -232,6 +232,14 @@ def test_a_truncated_file_is_one_line(tmp_path):
     assert "not an ONNX file" in refused(path)
 
 
+def test_many_small_parts_are_refused_before_they_are_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnxfile, "_MAX_OTHER", 20_000)
+    export = Export(True)
+    onnxfile.arcface(saved(tmp_path, export.model()))
+    export.nodes += [onnx.NodeProto()] * 20_000
+    assert "20000 bytes besides its weights" in refused(saved(tmp_path, export.model()))
+
+
 def test_no_file_and_no_package_are_said(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="no ONNX file"):
         onnxfile.arcface(tmp_path / "net.onnx")
