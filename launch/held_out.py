@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from data_pipelines import input as batches
 from launch import setup
+from ofer_jax import flame
 from ofer_jax.tasks import idrank
 
 
@@ -19,6 +20,7 @@ def draw_candidates(config: Any, workdir: Path) -> None:
     if not config.idgen:
         raise ValueError("IdRank needs a trained IdGen: --config.idgen=WORKDIR")
     record, params, _ = setup.best_params(config.idgen)
+    _check(config, record)
     model, c = record["config"]["model"], config.candidates
     model["sampler"] = c.sampler.to_dict()
     for number, split in enumerate(("train", "validation") if jax.process_index() == 0 else ()):
@@ -31,6 +33,18 @@ def draw_candidates(config: Any, workdir: Path) -> None:
             idrank.draw_candidates(model, params, features, path, key, c.pool, c.keep, 64, bar)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("candidates")
+
+
+def _check(config: Any, record: dict[str, Any]) -> None:
+    """Refuse a run of another task, or on another head than that of the data."""
+    if record["config"]["task"] != "idgen":
+        raise ValueError(f"--config.idgen={config.idgen} holds a run of {record['config']['task']}")
+    head = batches.read_meta(config.input.dir, "train", config.model.features.name)["head"]
+    if record["head"]["sha256"] != head["sha256"]:
+        raise ValueError(
+            f"{config.idgen} was trained on head {flame.title(record['head'])}, not on "
+            f"{flame.title(head)} like the data; train IdGen on these data first"
+        )
 
 
 def arrays(config: Any, workdir: Path) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from ofer_jax import flame, importers
 
 PARTS = {"arcface": ("arcface",), "farl+arcface": ("farl", "arcface")}  # of the config's encoder
@@ -44,7 +46,8 @@ def pretrained(encoder: str, files: Mapping[str, str | None]) -> dict[str, Any]:
     given = {name: path for name, path in files.items() if path}
     if strange := [f"--{name}" for name in given if name not in parts]:
         raise ValueError(f"the encoder {encoder!r} of this config takes no {strange[0]}")
-    if bare := [f"--{name}" for name in parts if name not in given]:
+    bare = [f"--{name}" for name in parts if name not in given]
+    if bare and jax.process_index() == 0:
         what = f"without {' and '.join(bare)} the encoder starts from random weights"
         print(f"warning: {what}, which the published recipe never does", file=sys.stderr)
     read = {"arcface": importers.arcface, "farl": importers.farl}

@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
     config.input.dir, config.head = DATA.value or config.input.dir, FLAME.value or config.head
     try:
         run(config, workdir)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"launch.train: {error}")
 
 

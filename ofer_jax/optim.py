@@ -98,8 +98,10 @@ def learning_rate(config: Mapping[str, Any], total_steps: int) -> optax.Schedule
         after = optax.cosine_decay_schedule(peak, max(1, total_steps - warmup))
     else:
         raise ValueError(f"optim.schedule is {kind!r}; use 'constant', 'cosine' or 'plateau'")
-    ramp = optax.linear_schedule(peak / max(1, warmup), peak, warmup)
-    return optax.join_schedules([ramp, after], [warmup]) if warmup else after
+    if not warmup:
+        return after
+    ramp = optax.linear_schedule(peak / warmup, peak, warmup)
+    return optax.join_schedules([ramp, after], [warmup])
 
 
 def factors(config: Mapping[str, Any], frozen: Sequence[str]) -> dict[str, float]:

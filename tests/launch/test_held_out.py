@@ -1,5 +1,6 @@
 """The validation split as one batch that is read in slices."""
 
+import json
 import types
 
 import jax
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 from data_pipelines import input as batches
-from launch import held_out
+from launch import held_out, setup
+from tests import toy
 
 COUNT = 5
 
@@ -60,3 +62,23 @@ def test_crops_are_read_in_slices(tmp_path, rows):
     for crops in some["features"].values():
         assert crops.dtype == np.uint8
         np.testing.assert_array_equal(crops[:, 0, 0, 0], some["index"])
+
+
+@pytest.mark.parametrize(
+    ("task", "head", "said"),
+    [("expgen", toy.head().identity, "a run of expgen"), ("idgen", {}, "'other' .* not on 'toy'")],
+)
+def test_candidates_come_from_an_idgen_of_this_head(tmp_path, monkeypatch, task, head, said):
+    where = batches.folder(tmp_path, "train")
+    where.mkdir(parents=True)
+    (where / "meta.json").write_text(json.dumps({"head": toy.head().identity}))
+    head = head or {"name": "other", "sha256": "f" * 64}
+    record = {"config": {"task": task}, "head": head}
+    monkeypatch.setattr(setup, "best_params", lambda workdir: (record, {}, {}))
+    run = config(tmp_path, "idrank", "open")
+    run.idgen = "runs/idgen"
+    with pytest.raises(ValueError, match=f"runs/idgen .*{said}"):
+        held_out.draw_candidates(run, tmp_path)
+    run.idgen = ""
+    with pytest.raises(ValueError, match="needs a trained IdGen"):
+        held_out.draw_candidates(run, tmp_path)
