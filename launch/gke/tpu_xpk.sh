@@ -19,10 +19,11 @@ MAX_RESTARTS="${MAX_RESTARTS:-50}"
 FLAGS="$([ $# -eq 0 ] || printf ' %q' "$@")"
 
 # Status 75: launch.train was told to stop, and saved. By itself xpk restarts a run that lost its
-# node but not one that exits so; here such a restart is counted like the others.
+# node but not one that exits so; here such a restart is counted like the others. exec: what xpk
+# sends its SIGTERM to is then the trainer, not a shell around it.
 xpk workload create \
   --workload="$RUN" --cluster="$CLUSTER" --zone="$ZONE" \
   --tpu-type="$TPU_TYPE" --num-slices="$SLICES" --docker-image="$IMAGE" \
   --max-restarts="$MAX_RESTARTS" --restart-on-exit-codes=75 \
   --termination-grace-period-seconds=120 \
-  --command="python -m launch.train --config=$CONFIG --data=$DATA --workdir=$WORKDIR$FLAGS"
+  --command="exec python -m launch.train --config=$CONFIG --data=$DATA --workdir=$WORKDIR$FLAGS"

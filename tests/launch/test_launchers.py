@@ -140,6 +140,14 @@ def test_tpu_vms_run_again_what_was_stopped(cluster: commands.Cluster) -> None:
     assert "--worker=all" in ran[0]
 
 
+def test_xpk_restarts_what_was_stopped(cluster: commands.Cluster) -> None:
+    assert cluster.run(XPK, MAX_RESTARTS="7") == 0
+    ((*words, _),) = cluster.ran()
+    assert {"--max-restarts=7", f"--restart-on-exit-codes={STOPPED}"} <= set(words)
+    # xpk signals what it started, and a shell would keep the signal to itself.
+    assert words[-1].startswith("--command=exec python -m launch.train ")
+
+
 @pytest.mark.parametrize("words", [(), ("destroy",)])
 def test_tpu_vms_want_a_step_that_they_know(cluster: commands.Cluster, words) -> None:
     assert cluster.run(TPU_VM, *words) == 2
