@@ -7,7 +7,7 @@
 FILE: as for IdGen; and FaRL-Base-Patch16-LAIONFace20M-ep64.pth (MIT). Rates: the network 1e-3,
 FaRL 1e-4, ArcFace's fourth stage and head 1e-4; its stem and first three stages stay as they are.
 
-Time: not measured; 200,000 steps are meant for an accelerator.
+Time: not measured; 200,000 steps want an accelerator.
 Expected: the paper's closest sample on CO-545 is 0.17 mm (Selvaraju et al., CVPR 2025), trained on
 FLAME fitted to FaMoS, which is not free; none is claimed here.
 `--config configs/expgen.py:tiny` is a small one, to try the way from crops to a bundle.
