@@ -43,3 +43,22 @@ def test_prelu_has_a_slope_for_each_channel():
     x = jnp.array([[1.0, -1.0], [-2.0, -3.0]])
     out = PReLU().apply({"params": {"slope": jnp.array([0.5, 0.1])}}, x)
     np.testing.assert_allclose(out, [[1.0, -0.1], [-1.0, -0.3]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("frozen", "backward"), [(0, 12 + 13), (3, 2 + 3), (4, 0)])
+def test_frozen_stages_cost_no_backward_pass(frozen, backward):
+    """A convolution has a gradient by its input and one by its kernel; nothing asks for the one by
+    the input of the stem, or of the shortcut after a frozen stage."""
+    net = ArcFace(blocks=(1, 1, 1, 1), width=4, out_dim=8, frozen_stages=frozen)
+    x = jnp.zeros((2, 112, 112, 3))
+    variables = jax.eval_shape(net.init, jax.random.key(0), x)
+
+    def figure(params, stats):
+        held = {"params": params, "batch_stats": stats}
+        out, moved = net.apply(held, x, train=True, mutable=["batch_stats"])
+        return out.sum(), moved
+
+    step = jax.make_jaxpr(jax.grad(figure, has_aux=True))(
+        variables["params"], variables["batch_stats"]
+    )
+    assert str(step).count("conv_general_dilated") == 13 + backward
