@@ -35,6 +35,7 @@ DTYPE = flags.DEFINE_enum(
 def main(argv: Sequence[str]) -> None:
     """Write the bundle; a bad file is one line and exit status 1."""
     try:
+        bundle.check_target(OUT.value)
         if SOURCE.value == "ofer":
             of_published(argv[1:])
         else:

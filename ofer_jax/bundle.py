@@ -79,10 +79,9 @@ def save(
       ValueError: if `path` holds anything but a bundle, or `head` is another one.
     """
     path = Path(path)
+    check_target(path)
     if head is not None:
         check_head(bundle, head, path)
-    if path.exists() and (path.is_file() or set(path.iterdir()) - set(files(path))):
-        raise ValueError(f"{path} is no bundle and is not replaced; name another folder")
     arrays = {name: np.asarray(a) for name, a in _flatten(bundle.params)}
     part = path.with_name(path.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -102,6 +101,13 @@ def save(
         os.replace(path, old)  # two renames: a folder cannot be replaced in one
     os.replace(part, path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def check_target(path: str | Path) -> None:
+    """Raise a ValueError if `path` holds anything but a bundle, before any work is done for it."""
+    path = Path(path)
+    if path.exists() and (path.is_file() or set(path.iterdir()) - set(files(path))):
+        raise ValueError(f"{path} is no bundle and is not replaced; name another folder")
 
 
 def load(path: str | Path, head: FlameModel | None = None) -> Bundle:

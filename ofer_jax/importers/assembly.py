@@ -46,7 +46,7 @@ def bundle_of(
     _check_head(head, surface)
     tasks["expgen"]["total_expression"] = head.num_expression
     params: dict[str, Any] = {}
-    warnings: list[str] = []
+    warnings = _doubts(head)
     sources: dict[str, Any] = {}
     for kind in [kind for kind in (*bundle.TASKS, "mica") if kind in found]:
         one = found.pop(kind)  # the last reference: what it maps of the file is let go
@@ -101,6 +101,15 @@ def _check_head(head: FlameModel, surface: Mapping[str, np.ndarray]) -> None:
         )
 
 
+def _doubts(head: FlameModel) -> list[str]:
+    """No checkpoint says which FLAME it was trained on, and coefficients of one mean another face
+    on another."""
+    if head.release.startswith("FLAME 2023"):
+        return []
+    found = head.release or f"{head.name!r}, whose release is not known"
+    return [f"the published networks were trained on FLAME 2023; this is {found}"]
+
+
 def _params(config: published.Config, one: Published, seed: int) -> dict[str, Any]:
     net = config["net"]
     encoder = _encoder(config["encoder"], one)
@@ -148,8 +157,8 @@ def _projections(one: Published, tokens: int, seed: int) -> tuple[list[str], lis
         held = [f"{name}.to_qkv.{i}.weight" in net for i in range(tokens)]
         late += f"{name}.qkv.weight" in net
         held[-1] |= f"{name}.qkv.weight" in net
-        numbers = [str(i) for i in range(tokens) if not held[i]]
-        lacking += [f"{name}.to_qkv.{{{','.join(numbers)}}}.weight"] if numbers else []
+        numbers = [i for i in range(tokens) if not held[i]]
+        lacking += [f"{name}.to_qkv.{{{_ranges(numbers)}}}.weight"] if numbers else []
         drawn += len(numbers)
     said = []
     if lacking:
@@ -165,6 +174,14 @@ def _projections(one: Published, tokens: int, seed: int) -> tuple[list[str], lis
             "(qkv.weight) and is used"
         )
     return lacking, said
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """[0, 1, 2, 5] as '0..2,5'."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    pairs = zip(starts, ends, strict=True)
+    return ",".join(str(a) if a == b else f"{a}..{b}" for a, b in pairs)
 
 
 def _sha256(path: Path) -> str:

@@ -44,7 +44,7 @@ def test_a_bundle_says_what_it_is(write, head, surface, mode, tmp_path):
     assert len(warnings) == 2
     for warning in warnings:
         assert "96 attention projections" in warning
-        assert "mid_attn.fn.fn.to_qkv.{0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15}.weight" in warning
+        assert "mid_attn.fn.fn.to_qkv.{0..15}.weight" in warning
         assert "never trained" in warning and "drawn from seed 3" in warning
     assert len(about["files"]["idgen"]["drawn"]) == 6
 
@@ -90,6 +90,14 @@ def test_the_networks_are_the_published_ones(write, head, surface):
         out = jax.jit(net.apply)({"params": params["net"]}, golden["in_x"], t, golden["in_context"])
         expected = golden["out_noise"]
         np.testing.assert_allclose(out, expected, rtol=0, atol=1e-4 * expected.std())
+
+
+@pytest.mark.parametrize("release", ["FLAME 2020", ""])
+def test_another_flame_than_the_published_one_is_said(write, head, surface, release):
+    other = dataclasses.replace(head, release=release)
+    _, warnings = importers.bundle_of(write(*OFER), other, surface)
+    assert "trained on FLAME 2023" in warnings[0]
+    assert (release or "not known") in warnings[0]
 
 
 def test_drawn_projections_follow_the_seed_and_those_in_a_file_are_used(write, head, surface):
