@@ -37,7 +37,7 @@ _MORE = "The FLAME layer works with this; `ofer reconstruct` and training need w
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `flame` to the console command."""
     about = "your FLAME files: what they are, and one .npz of them"
-    flame = commands.add_parser("flame", help=about, description=about.capitalize() + ".")
+    flame = commands.add_parser("flame", help=about, description=about[0].upper() + about[1:] + ".")
     actions = flame.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser("check", help="say what a model is and what is missing")
     convert = actions.add_parser("convert", help="write everything found as one .npz")
