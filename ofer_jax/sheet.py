@@ -13,15 +13,14 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from ofer_jax import meshes, render
+from ofer_jax import portrait, render
+from ofer_jax.portrait import CARD
 from ofer_jax.reconstruct import PRESENCE, Reconstruction
 
 WIDTH, MARGIN, GAP = 1600, 48, 20
 IDENTITIES, EXPRESSIONS = 5, 8
-_PAGE, _CARD = (250, 249, 246), (236, 234, 229)
+_PAGE = (250, 249, 246)
 _INK, _SOFT, _WARN, _ACCENT = (34, 36, 40), (112, 112, 116), (166, 88, 20), (214, 92, 50)
-_SCALE_SAMPLES = 2  # pages are drawn at their final size, heads supersampled by this
-_BRIGHTNESS = 1.18  # of the heads: the shader's lights are soft
 Size = tuple[int, int]  # width, height
 
 
@@ -133,7 +132,7 @@ def _photograph(result: Reconstruction, side: int) -> Image.Image:
     image = Image.fromarray(result.photo.image)
     scale = side / max(image.size)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    card = Image.new("RGB", (side, side), _CARD)
+    card = Image.new("RGB", (side, side), CARD)
     left, top = (side - size[0]) // 2, (side - size[1]) // 2
     card.paste(image.resize(size, Image.Resampling.LANCZOS), (left, top))
     box = (np.asarray(result.face.box) + 0.5) * scale + np.array([left, top, left, top])
@@ -153,9 +152,7 @@ def _overlay(result: Reconstruction, surface: Mapping[str, np.ndarray], side: in
     placed = (scale * zoom, (tx - left + 0.5) * zoom - 0.5, (ty - top + 0.5) * zoom - 0.5)
     kept = _within(result.triangles, _face_vertices(surface, len(result.posed_vertices)))
     colors = 1.1 * _colors(result, surface)
-    drawn, coverage = render.shade(
-        result.posed_vertices, kept, placed, (side, side), colors=colors, supersample=_SCALE_SAMPLES
-    )
+    drawn, coverage = render.shade(result.posed_vertices, kept, placed, (side, side), colors=colors)
     soft = _feathered(coverage)
     drawn = np.rint(drawn * soft[..., None]).astype(np.uint8)
     return Image.fromarray(render.over(crop, drawn, coverage * soft, 0.86))
@@ -192,7 +189,7 @@ def _cut(
     # output pixel centre + 0.5 -> input position, both counted from the corner of a pixel
     matrix = (1 / zoom, 0, left, 0, 1 / zoom, top)
     cut = image.transform(
-        (side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=_CARD
+        (side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=CARD
     )
     return np.asarray(cut)
 
@@ -204,10 +201,10 @@ def _heat(result: Reconstruction, surface: Mapping[str, np.ndarray], side: int) 
     top = max(0.5, float(np.ceil(2 * np.percentile(face, 98)) / 2))
     colors = render.colormap(spread, "heat", low=0.0, high=top)
     bar = 58
-    tile = Image.new("RGB", (side, side), _CARD)
-    view = _view(result.vertices[0], -0.35)
-    camera = _frame(view, surface["region_face"], (side, side - bar))
-    tile.paste(_head(view, result.triangles, camera, (side, side - bar), colors), (0, 0))
+    tile = Image.new("RGB", (side, side), CARD)
+    view = portrait.turned(result.vertices[0], -0.35)
+    camera = portrait.camera(view, surface["region_face"], (side, side - bar))
+    tile.paste(portrait.draw(view, result.triangles, camera, (side, side - bar), colors), (0, 0))
     width = round(side * 0.62)
     left, y = (side - width) // 2, side - bar + 6
     tile.paste(Image.fromarray(render.color_bar(14, width, "heat")), (left, y))
@@ -223,10 +220,10 @@ def _identities(
 ) -> list[Image.Image]:
     width = _columns(IDENTITIES)
     size = (width, round(width * 1.16))
-    views = [_view(v, -0.4) for v in result.vertices[:count]]
+    views = [portrait.turned(v, -0.4) for v in result.vertices[:count]]
     colors = _colors(result, surface)
-    camera = _frame(views[0], surface["region_face"], size)
-    return [_head(v, result.triangles, camera, size, colors) for v in views]
+    camera = portrait.camera(views[0], surface["region_face"], size)
+    return [portrait.draw(v, result.triangles, camera, size, colors) for v in views]
 
 
 def _expressions(
@@ -234,10 +231,11 @@ def _expressions(
 ) -> list[Image.Image]:
     width = _columns(EXPRESSIONS)
     size = (width, round(width * 1.2))
-    views = [_view(result.expression_vertices[i], 0.0) for i in chosen]
+    views = [portrait.turned(result.expression_vertices[i], 0.0) for i in chosen]
     colors = _colors(result, surface)
-    camera = _frame(_view(result.vertices[0], 0.0), surface["region_face"], size, crown=0.35)
-    return [_head(v, result.triangles, camera, size, colors) for v in views]
+    neutral = portrait.turned(result.vertices[0], 0.0)
+    camera = portrait.camera(neutral, surface["region_face"], size, crown=0.35)
+    return [portrait.draw(v, result.triangles, camera, size, colors) for v in views]
 
 
 def _expression_order(result: Reconstruction) -> list[int]:
@@ -249,57 +247,8 @@ def _expression_order(result: Reconstruction) -> list[int]:
 # ---------------------------------------------------------------- pieces
 
 
-def _head(
-    view: Float[np.ndarray, "V 3"],
-    triangles: Int[np.ndarray, "F 3"],
-    camera: tuple[float, float, float],
-    size: Size,
-    colors: Float[np.ndarray, "V 3"],
-) -> Image.Image:
-    width, height = size
-    drawn, coverage = render.shade(
-        view, triangles, camera, (height, width), colors=colors, supersample=_SCALE_SAMPLES
-    )
-    return Image.fromarray(render.over(_backdrop(size), drawn, coverage))
-
-
-@cache
-def _backdrop(size: Size) -> UInt8[np.ndarray, "H W 3"]:
-    """A card a little lighter at the top."""
-    ramp = np.linspace(8, -6, size[1])[:, None, None] + np.array(_CARD, np.float64)
-    return np.broadcast_to(np.rint(ramp), (size[1], size[0], 3)).astype(np.uint8)
-
-
-def _view(vertices: Float[np.ndarray, "V 3"], yaw: float) -> Float[np.ndarray, "V 3"]:
-    """The head turned by `yaw` radians (positive: its nose to the right of the picture)."""
-    cos, sin = np.cos(yaw), np.sin(yaw)
-    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
-    centre = vertices.mean(0, keepdims=True)
-    return (vertices - centre) @ turn.T
-
-
-def _frame(
-    view: Float[np.ndarray, "V 3"], face: Int[np.ndarray, "R"], size: Size, crown: float = 1.0
-) -> tuple[float, float, float]:
-    """The camera that shows the head down to a little of the neck, in the middle of a tile.
-
-    view: of the head without an expression; face: the vertices of its face region; `crown`: how
-    much of the head above the face is shown.
-    """
-    chin, brow = view[face, 1].min(), view[face, 1].max()
-    top = brow + crown * (view[:, 1].max() - brow)
-    shown = view[(view[:, 1] > chin) & (view[:, 1] <= top)]
-    low, high = shown[:, :2].min(0), shown[:, :2].max(0)
-    low[1] = chin - 0.14 * (top - chin)
-    scale = min(0.86 * size[0] / (high[0] - low[0]), 0.93 * size[1] / (high[1] - low[1]))
-    x, y = (size[0] - 1) / 2, (size[1] - 1)
-    left = x - scale * (low[0] + high[0]) / 2
-    return float(scale), float(left), float(y + scale * low[1])
-
-
 def _colors(result: Reconstruction, surface: Mapping[str, np.ndarray]) -> np.ndarray:
-    plain = meshes.colors(surface, result.triangles, result.vertices[0])
-    return plain / 255.0 * _BRIGHTNESS
+    return portrait.colors(surface, result.triangles, result.vertices[0])
 
 
 def _face_vertices(surface: Mapping[str, np.ndarray], count: int) -> np.ndarray:
