@@ -42,6 +42,14 @@ def vector(features: Features) -> Float[Array, "B F"]:
     return features
 
 
+def example(config: Config) -> Float[Array, "1 F"]:
+    """Frozen features of the config's size, to make params with; ValueError if they are crops."""
+    features = config["features"]
+    if "size" not in features:
+        raise ValueError(f"this network takes frozen features, not {features['name']!r}")
+    return jnp.zeros((1, features["size"]))
+
+
 def crop(features: Features, name: str) -> UInt8[Array, "B H W 3"]:
     """One of the crops; ValueError for frozen features."""
     if not isinstance(features, dict) or name not in features:
@@ -58,8 +66,7 @@ def init(config: Config, key: Key[Array, ""]) -> Params:
     if name == "cached":
         return {}
     if name == "mlp":
-        rows = jnp.zeros((1, config["features"]["size"]))
-        return FeatureEncoder.from_config(settings).init(key, rows)["params"]
+        return FeatureEncoder.from_config(settings).init(key, example(config))["params"]
     k_arcface, k_farl = jax.random.split(key)
     made = {"arcface": _arcface(settings).init(k_arcface, jnp.zeros((1, 112, 112, 3)))}
     if name == "farl+arcface":

@@ -119,8 +119,7 @@ def _mica(config: Config) -> MicaRegressor:
 
 def _init_regressor(config: Config, key: Key[Array, ""]) -> Params:
     if not _is_imported(config):
-        x = jnp.zeros((1, config["features"]["size"]))
-        return _regressor(config).init(key, x)["params"]
+        return _regressor(config).init(key, conditioning.example(config))["params"]
     k_encoder, k_net = jax.random.split(key)
     embedding = jnp.zeros((1, config["regressor"]["encoder"].get("out_dim", 512)))
     return {

@@ -149,6 +149,9 @@ def test_what_does_not_fit_is_an_error(params, crops) -> None:
         conditioning.init({"encoder": {"name": "resnet"}}, jax.random.key(0))
     with pytest.raises(ValueError, match=r"takes pictures .crop_112., not frozen features"):
         conditioning.encode(BOTH, params, jnp.zeros((2, 10)))
+    pictures = {"encoder": {"name": "mlp"}, "features": {"name": "crops"}}
+    with pytest.raises(ValueError, match="takes frozen features, not 'crops'"):
+        conditioning.init(pictures, jax.random.key(0))
     with pytest.raises(ValueError, match="takes frozen features, not crops"):
         conditioning.encode(toy.model_config("expgen"), {}, crops)
     with pytest.raises(ValueError, match="channels are 'gbr'"):
