@@ -1,38 +1,81 @@
 """Where arrays live: a mesh of axes (data, fsdp), and rules (regex, spec) for the state.
 
-A spec is 'replicate', 'fsdp' (the largest dimension that the axis divides; a param with none stays
-whole) or a list of axis names and None, one for each dimension. The first rule whose regex finds
-the path decides. Batches are split over both axes.
+`mode` chooses: 'data', every device holds the whole state; 'fsdp', each holds its part of every
+matrix of params, of the optimizer's moments and of the averages, and matrices are whole for the
+time of a step only (Rajbhandari et al., "ZeRO", SC 2020, stage 3; Zhao et al., "PyTorch FSDP",
+VLDB 2023); 'both', groups of `fsdp` devices that hold the state together, `data` of them.
+
+A spec is 'replicate', 'fsdp' (the largest dimension that the axis divides; a vector, or a matrix
+with none, stays whole) or a list of axis names and None, one for each dimension. The first rule
+whose regex finds the path decides. Batches are split over both axes.
 """
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 Tree = Any
 Rules = Sequence[tuple[str, str | Sequence[str | None]]]
 REPLICATE: Rules = ((".*", "replicate"),)
-FSDP: Rules = (("kernel$", "fsdp"), (".*", "replicate"))
+FSDP: Rules = ((".*", "fsdp"),)
+MODES = {"data": REPLICATE, "fsdp": FSDP, "both": FSDP}
+AXES = ("data", "fsdp")
+
+
+def mesh_of(config: Mapping[str, Any]) -> Mesh:
+    """The mesh over all devices of all processes that a config's `mesh` asks for.
+
+    Args:
+      config: mode; data and fsdp, the axes' sizes, of which -1 takes what the other leaves. For
+        'both' and two -1 a group is the devices of one process.
+
+    Raises:
+      ValueError: for an unknown mode, or sizes that do not fit it or the number of devices.
+    """
+    mode, sizes = config["mode"], {name: config[name] for name in AXES}
+    if mode not in MODES:
+        raise ValueError(f"mesh.mode is {mode!r}; use {', '.join(map(repr, MODES))}")
+    unused = {"data": "fsdp", "fsdp": "data"}.get(mode)
+    if unused and sizes[unused] not in (-1, 1):
+        raise ValueError(
+            f"mesh.{unused} is {sizes[unused]}, but mesh.mode is {mode!r}; leave it at -1, or set "
+            "mesh.mode to 'both'"
+        )
+    if unused:
+        sizes[unused] = 1
+    elif sizes == {"data": -1, "fsdp": -1}:
+        sizes["fsdp"] = jax.local_device_count()
+    return make_mesh(**sizes)
+
+
+def rules_of(config: Mapping[str, Any]) -> Rules:
+    """The rules of a config's `mesh`: its own, or else those of its mode."""
+    return config["rules"] or MODES[config["mode"]]
 
 
 def make_mesh(data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh over all devices of all processes (or `devices`); `data` -1 takes what `fsdp` leaves.
+    """A mesh over all devices of all processes (or `devices`); -1 takes what the other leaves.
 
     Raises:
       ValueError: if the sizes do not make up the number of devices.
     """
     devices = jax.devices() if devices is None else devices
     count = len(devices)
+    if not all(size == -1 or size > 0 for size in (data, fsdp)):
+        raise ValueError(f"mesh: data {data} and fsdp {fsdp} must be -1 or positive")
+    fsdp = max(1, count // data) if fsdp == -1 else fsdp
     data = count // fsdp if data == -1 else data
     if data * fsdp != count:
         raise ValueError(f"mesh: data {data} x fsdp {fsdp} is not the number of devices, {count}")
     # Explicit axes, the default of make_mesh, refuse plain indexing of tables.
     types = (AxisType.Auto,) * 2
-    return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=types, devices=devices)
+    return jax.make_mesh((data, fsdp), AXES, axis_types=types, devices=devices)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -41,7 +84,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def of_batch(mesh: Mesh) -> NamedSharding:
     """The first axis split over all devices."""
-    return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+    return NamedSharding(mesh, PartitionSpec(AXES))
 
 
 def of_tree(tree: Tree, mesh: Mesh, rules: Rules) -> Tree:
@@ -71,7 +114,7 @@ def _spec(spec: str | Sequence[str | None], shape: tuple[int, ...], fsdp: int) -
     if spec != "fsdp":
         return PartitionSpec(*spec)
     fitting = [(size, axis) for axis, size in enumerate(shape) if size % fsdp == 0]
-    if not fitting:
+    if fsdp == 1 or len(shape) < 2 or not fitting:
         return PartitionSpec()
     axis = max(fitting)[1]
     return PartitionSpec(*("fsdp" if i == axis else None for i in range(len(shape))))
@@ -85,6 +128,92 @@ def whole(tree: Tree, shardings: Tree) -> list[str]:
         for (path, leaf), s in zip(leaves, jax.tree.leaves(shardings), strict=True)
         if leaf.ndim > 1 and s.is_fully_replicated
     ]
+
+
+def bytes_of(tree: Tree) -> tuple[int, int]:
+    """(bytes of a tree of arrays or of shapes with shardings, bytes of it on each device)."""
+    leaves = [(x, x.dtype.itemsize) for x in jax.tree.leaves(tree)]
+    held = sum(math.prod(x.sharding.shard_shape(x.shape)) * size for x, size in leaves)
+    return sum(x.size * size for x, size in leaves), held
+
+
+def told(state: Any) -> str:
+    """What each device holds of a training state (shapes with shardings), and which matrices of
+    its params stay whole, to be printed at the start of a run."""
+    params = state.params
+    mesh = jax.tree.leaves(params)[0].sharding.mesh
+    total, held = bytes_of(state)
+    devices = " x ".join(f"{name} {size}" for name, size in mesh.shape.items())
+    lines = [f"mesh {devices}: {held / 1e6:,.1f} of {total / 1e6:,.1f} MB of state a device"]
+    if mesh.shape["fsdp"] > 1:
+        names = whole(params, jax.tree.map(lambda x: x.sharding, params))
+        lines += [f"whole on every device: {', '.join(names) or 'no matrix'}"]
+    return "\n".join(lines)
+
+
+def spread(
+    gradients: Callable[..., Any], layout: Tree | None, still: Sequence[str] = ()
+) -> Callable[..., Any]:
+    """A function of params and a batch, made to run on params and rows that lie on a mesh.
+
+    Each device gathers the params, runs the function on its own rows of the batch, and all average
+    what comes out: each gradient where its param lies (a reduce-scatter of what is split), the
+    rest on every device (an all-reduce). Activations never leave their device. So the function has
+    to return means over the rows; what is no mean over rows is made of those of `across`.
+
+    Args:
+      gradients: (params, batch, key, constants) -> ((loss, aux), gradients), as
+        `jax.value_and_grad(loss_fn, has_aux=True)`.
+      layout: a sharding for each of the params; None for one device.
+      still: regexes for the beginnings of the paths of params that have no gradient.
+
+    Returns:
+      The same function of global arrays, to be jitted.
+    """
+    mesh = None if layout is None else jax.tree.leaves(layout)[0].mesh
+    if mesh is None or mesh.size == 1:
+        return gradients
+    everywhere, rows = PartitionSpec(), PartitionSpec(AXES)
+    specs = jax.tree.map(lambda sharding: sharding.spec, layout)
+
+    def average(x: jax.Array, spec: PartitionSpec) -> jax.Array:
+        used = [(axis, name) for axis, name in enumerate(spec) if name is not None]
+        for axis, name in used:
+            x = jax.lax.psum_scatter(x, name, scatter_dimension=axis, tiled=True)
+        scattered = {name for _, name in used}
+        rest = tuple(name for name in AXES if name not in scattered and mesh.shape[name] > 1)
+        return (jax.lax.psum(x, rest) if rest else x) / mesh.size
+
+    def of_device(params: Tree, batch: Tree, key: Any, constants: Tree) -> Any:
+        told, grads = gradients(jax.tree.map(_gather, params, specs), batch, key, constants)
+
+        def settle(path: Any, grad: jax.Array, param: jax.Array, spec: PartitionSpec) -> jax.Array:
+            is_still = any(re.match(rf"(?:{name})(/|$)", _name(path)) for name in still)
+            return jnp.zeros_like(param) if is_still else average(grad, spec)
+
+        grads = jax.tree_util.tree_map_with_path(settle, grads, params, specs)
+        return jax.tree.map(lambda x: average(x, everywhere), told), grads
+
+    return jax.shard_map(
+        of_device,
+        mesh=mesh,
+        in_specs=(specs, rows, everywhere, everywhere),
+        out_specs=(everywhere, specs),
+        check_vma=False,  # a scan in a loss would have to mark its first values as of one device
+    )
+
+
+def gathered(tree: Tree, mesh: Mesh) -> Tree:
+    """Within a jitted function: `tree` whole on every device, however it came."""
+    return jax.lax.with_sharding_constraint(tree, replicated(mesh))
+
+
+def _gather(x: jax.Array, spec: PartitionSpec) -> jax.Array:
+    """The whole of an array from each device's part."""
+    for axis, name in enumerate(spec):
+        if name is not None:
+            x = jax.lax.all_gather(x, name, axis=axis, tiled=True)
+    return x
 
 
 def put_batch(batch: Tree, sharding: NamedSharding) -> Tree:

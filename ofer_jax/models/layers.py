@@ -1,4 +1,9 @@
-"""Layers that the networks share, and the way they are built from a configuration."""
+"""Layers that the networks share, and the way they are built from a configuration.
+
+`dtype` is what a network computes in. None: as its inputs and params are. With bfloat16 (say
+'bfloat16') its matrix products, convolutions and what lies between are of that type; params, the
+statistics of norms, softmax and the last layer stay float32, and so do its results.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +14,37 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ofer_jax import across
 from ofer_jax.arrays import Array, Float
 
 M = TypeVar("M", bound=nn.Module)
+DType = str | None
 
 uniform_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # PyTorch's default
 
 
-def dense(features: int, *, use_bias: bool = True, name: str | None = None) -> nn.Dense:
+def dense(
+    features: int, *, use_bias: bool = True, name: str | None = None, dtype: DType = None
+) -> nn.Dense:
     """A linear layer with PyTorch's initial scale, as the published networks have."""
-    return nn.Dense(features, use_bias=use_bias, kernel_init=uniform_init, name=name)
+    return nn.Dense(features, use_bias=use_bias, kernel_init=uniform_init, name=name, dtype=dtype)
+
+
+def wide(x: Array) -> Array:
+    """`x` in float32, if it is in less."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def as_input(out: Array, x: Array) -> Array:
+    """What was computed of `wide(x)`, in the type that `x` has if that is narrower."""
+    return out if wide(x).dtype == x.dtype else out.astype(x.dtype)
+
+
+def attend(q: Float[Array, "*B N D"], k: Float[Array, "*B N D"]) -> Float[Array, "*B N N"]:
+    """softmax(q k^T / sqrt(D)); summed and exponentiated in float32 at least."""
+    scaled = q * q.shape[-1] ** -0.5
+    logits = jnp.matmul(scaled, k.swapaxes(-1, -2), preferred_element_type=wide(q).dtype)
+    return nn.softmax(logits, axis=-1)
 
 
 class GroupNorm(nn.Module):
@@ -38,11 +64,11 @@ class GroupNorm(nn.Module):
             raise ValueError(f"{channels} channels do not split into {self.groups} groups")
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
-        parts = x.reshape(*x.shape[:-1], self.groups, -1)
+        parts = wide(x).reshape(*x.shape[:-1], self.groups, -1)
         centred = parts - jnp.mean(parts, axis=-1, keepdims=True)
         variance = jnp.mean(centred * centred, axis=-1, keepdims=True)
         out = (centred * jax.lax.rsqrt(variance + self.epsilon)).reshape(x.shape)
-        return out * rowwise(scale, x) + rowwise(bias, x)
+        return as_input(out * rowwise(scale, x) + rowwise(bias, x), x)
 
 
 class BatchNorm(nn.Module):
@@ -53,7 +79,7 @@ class BatchNorm(nn.Module):
     one, n / (n - 1) times the biased, of n values a channel. Linen's takes in the biased one, and
     so would let imported statistics drift. Without `train` by the running ones.
 
-    Under `jit` the batch is the whole one, however many devices share it.
+    The batch is the whole one, however many devices share it.
     """
 
     train: bool
@@ -68,19 +94,19 @@ class BatchNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        mean, variance = running_mean.value, running_var.value
+        mean, variance, values = running_mean.value, running_var.value, wide(x)
         if self.train:
-            count = x.size // channels
+            count = x.size // channels * across.count()
             if count < 2:
                 raise ValueError("BatchNorm cannot train on one picture; give it a larger batch")
             axes = tuple(range(x.ndim - 1))
-            mean = jnp.mean(x, axes)
-            variance = jnp.mean((x - rowwise(mean, x)) ** 2, axes)
+            mean = across.mean(jnp.mean(values, axes))
+            variance = across.mean(jnp.mean((values - rowwise(mean, x)) ** 2, axes))
             unbiased = variance * (count / (count - 1))
             running_mean.value += self.momentum * (mean - running_mean.value)
             running_var.value += self.momentum * (unbiased - running_var.value)
         factor = scale * jax.lax.rsqrt(variance + self.epsilon)
-        return (x - rowwise(mean, x)) * rowwise(factor, x) + rowwise(bias, x)
+        return as_input((values - rowwise(mean, x)) * rowwise(factor, x) + rowwise(bias, x), x)
 
 
 class Mlp(nn.Module):
@@ -93,16 +119,17 @@ class Mlp(nn.Module):
     hidden: Sequence[int] = (512, 512)
     dropout: float = 0.0
     input_dropout: float = 0.0
+    dtype: DType = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "*B F"], deterministic: bool = True) -> Float[Array, "*B O"]:
         x = nn.Dropout(self.input_dropout)(x, deterministic=deterministic)
         for i, width in enumerate(self.hidden):
-            h = dense(width, name=f"hidden_{i}")(x)
+            h = dense(width, name=f"hidden_{i}", dtype=self.dtype)(x)
             h = gelu(GroupNorm(name=f"norm_{i}")(h))
             h = nn.Dropout(self.dropout)(h, deterministic=deterministic)
             x = x + h if i and x.shape == h.shape else h
-        return dense(self.out_dim, name="out")(x)
+        return dense(self.out_dim, name="out")(wide(x))
 
 
 def gelu(x: Array) -> Array:

@@ -5,24 +5,22 @@ candidate's difference from it, in millimetres, and a context of its own encoder
 softmax over the candidates of -(mean absolute vertex error in mm) / temperature; loss: listwise
 cross-entropy (Cao et al. 2007, as in the paper).
 
-Candidates are drawn from a frozen IdGen once, before training, into a pool (`draw_candidates`).
+Candidates come with the batch, from a pool, or are drawn afresh in the step (`candidates`).
 
 Params: {'encoder', 'net'}.
 """
 
-import os
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ofer_jax import losses
+from ofer_jax import across, losses
 from ofer_jax.arrays import Array, Float, Key
 from ofer_jax.flame import FlameModel
 from ofer_jax.models import Ranker
-from ofer_jax.tasks import common, conditioning, idgen
+from ofer_jax.tasks import candidates, common, conditioning
 from ofer_jax.tasks.common import Config, Params
 from ofer_jax.tasks.conditioning import Features
 
@@ -106,19 +104,24 @@ def _scores(
 def loss_fn(
     config: Config,
     params: Params,
-    constants: dict[str, Array],
+    constants: dict[str, Any],
     batch: dict[str, Array],
     key: Key[Array, ""],
     train: bool = True,
 ) -> tuple[Float[Array, ""], tuple[dict[str, Float[Array, ""]], Params]]:
-    """Listwise loss, mean over the batch: features, shape [B, S], candidates [B, K, S'], index [B].
+    """Listwise loss, mean over the batch: features, shape [B, S], index [B] and candidates
+    [B, K, S']; without these, constants['generator'] (`candidates.Generator`) draws them afresh.
     Metrics: 'loss' and the 'recovered' share of the gap between the average and the best candidate,
     on these very errors. Arguments and result as `idgen.loss_fn`."""
     keys = common.example_keys(key, batch["index"])
     context, moved = conditioning.of_batch(config, params, batch["features"], keys, train)
-    candidates = batch["candidates"].astype(jnp.float32)
-    s = _scores(config, params, constants, candidates, context)
-    errors = vertex_errors(constants, candidates, batch["shape"])
+    if "candidates" in batch:
+        shapes = batch["candidates"].astype(jnp.float32)
+    else:
+        own = common.salted(keys, 11)
+        shapes = candidates.draw(constants["generator"], batch["features"], own)
+    s = _scores(config, params, constants, shapes, context)
+    errors = vertex_errors(constants, shapes, batch["shape"])
     loss = losses.listwise_softmax(s, errors, temperature=config["temperature"])
     return loss, ({"loss": loss, "recovered": recovered(s, errors)}, moved)
 
@@ -133,52 +136,7 @@ def vertex_errors(
 
 def recovered(scores: Float[Array, "B K"], errors: Float[Array, "B K"]) -> Float[Array, ""]:
     """(average - picked) / (average - oracle), of means over the batch."""
-    picked = jnp.take_along_axis(errors, jnp.argmax(scores, -1)[:, None], axis=-1)
-    average, oracle = jnp.mean(errors), jnp.mean(jnp.min(errors, -1))
-    return (average - jnp.mean(picked)) / (average - oracle)
-
-
-def draw_candidates(
-    config: Config,
-    params: Params,
-    features: np.ndarray | Mapping[str, np.ndarray],
-    path: Path,
-    key: Key[Array, ""],
-    num_samples: int,
-    keep: int,
-    batch: int = 64,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> np.ndarray:
-    """Candidates of a frozen IdGen for many pictures, cached in a file.
-
-    Args:
-      config: IdGen's config.
-      params: IdGen's params.
-      features: of N pictures: [N, F], or the crops (memory maps are read a batch at a time).
-      path: the .npy file; used as it is when it exists with the right shape.
-      key: picture n uses fold_in(key, n).
-      num_samples: K.
-      keep: leading shape coefficients kept (the last modes are microns).
-      batch: pictures a call.
-      progress: goes around the loop, for a progress bar.
-
-    Returns:
-      [N, K, keep] float16, memory-mapped.
-    """
-    count = conditioning.batch_size(features)
-    size = (count, num_samples, keep)
-    if path.exists() and np.load(path, mmap_mode="r").shape == size:
-        return np.load(path, mmap_mode="r")
-    part = path.with_suffix(".part.npy")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    out = np.lib.format.open_memmap(part, "w+", np.float16, size)
-    draw = jax.jit(lambda p, f, k: idgen.sample(config, p, f, k, num_samples)[..., :keep])
-    for start in progress(range(0, count, batch)):
-        rows = np.arange(start, start + batch) % count  # the last batch wraps around
-        keys = common.example_keys(key, jnp.asarray(rows))
-        stop = min(start + batch, count)
-        some = jax.tree.map(lambda a, rows=rows: a[rows], features)
-        out[start:stop] = np.asarray(draw(params, some, keys))[: stop - start]
-    out.flush()
-    os.replace(part, path)
-    return np.load(path, mmap_mode="r")
+    picks = jnp.take_along_axis(errors, jnp.argmax(scores, -1)[:, None], axis=-1)
+    means = jnp.stack([jnp.mean(errors), jnp.mean(picks), jnp.mean(jnp.min(errors, -1))])
+    average, picked, oracle = across.mean(means)
+    return (average - picked) / (average - oracle)
