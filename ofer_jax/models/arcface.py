@@ -24,7 +24,8 @@ class PReLU(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*B C"]) -> Float[Array, "*B C"]:
         slope = self.param("slope", nn.initializers.constant(0.25), (x.shape[-1],))
-        return jnp.where(x >= 0, x, layers.rowwise(slope, x) * x)
+        values = layers.wide(x)
+        return layers.as_input(jnp.where(x >= 0, values, layers.rowwise(slope, x) * values), x)
 
 
 class Block(nn.Module):
@@ -33,15 +34,17 @@ class Block(nn.Module):
     channels: int
     stride: int
     train: bool
+    dtype: layers.DType = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w c"]:
         h = _norm("norm_1", self.train)(x)
-        h = _norm("norm_2", self.train)(_conv(self.channels, "conv_1")(h))
-        h = _conv(self.channels, "conv_2", stride=self.stride)(PReLU(name="prelu")(h))
+        h = _norm("norm_2", self.train)(_conv(self.channels, "conv_1", self.dtype)(h))
+        h = PReLU(name="prelu")(h)
+        h = _conv(self.channels, "conv_2", self.dtype, stride=self.stride)(h)
         h = _norm("norm_3", self.train)(h)
         if self.stride != 1:
-            x = _conv(self.channels, "skip", size=1, stride=self.stride)(x)
+            x = _conv(self.channels, "skip", self.dtype, size=1, stride=self.stride)(x)
             x = _norm("skip_norm", self.train)(x)
         return h + x
 
@@ -64,6 +67,7 @@ class ArcFace(nn.Module):
     out_dim: int = 512
     width: int = 64  # channels of the first stage; each further one has twice as many
     frozen_stages: int = 0
+    dtype: layers.DType = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ArcFace:
@@ -82,16 +86,16 @@ class ArcFace(nn.Module):
         frozen = self.frozen_stages
         if not 0 <= frozen <= len(self.blocks):
             raise ValueError(f"frozen_stages is {frozen}; there are {len(self.blocks)} stages")
-        h = _norm("norm", train and not frozen)(_conv(self.width, "conv")(x))
+        h = _norm("norm", train and not frozen)(_conv(self.width, "conv", self.dtype)(x))
         h = PReLU(name="prelu")(h)
         for stage, count in enumerate(self.blocks):
             for i in range(count):
                 channels, moving = self.width * 2**stage, train and stage >= frozen
-                block = Block(channels, 1 if i else 2, moving, name=f"stage_{stage + 1}_{i}")
-                h = block(h)
+                name = f"stage_{stage + 1}_{i}"
+                h = Block(channels, 1 if i else 2, moving, self.dtype, name=name)(h)
             if stage + 1 == frozen:
                 h = jax.lax.stop_gradient(h)
-        h = _norm("out_norm", train)(h)
+        h = layers.wide(_norm("out_norm", train)(h))
         h = layers.dense(self.out_dim, name="fc")(h.reshape(h.shape[0], -1))
         return _norm("features", train)(h) if last_norm else h
 
@@ -105,8 +109,16 @@ def _norm(name: str, train: bool) -> layers.BatchNorm:
     return layers.BatchNorm(train, name=name)
 
 
-def _conv(channels: int, name: str, *, size: int = 3, stride: int = 1) -> nn.Conv:
+def _conv(
+    channels: int, name: str, dtype: layers.DType, *, size: int = 3, stride: int = 1
+) -> nn.Conv:
     """With the padding of the published network: Linen's SAME is off by one pixel at stride 2."""
     return nn.Conv(
-        channels, (size, size), strides=stride, padding=size // 2, use_bias=False, name=name
+        channels,
+        (size, size),
+        strides=stride,
+        padding=size // 2,
+        use_bias=False,
+        dtype=dtype,
+        name=name,
     )

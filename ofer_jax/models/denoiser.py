@@ -15,6 +15,7 @@ Selvaraju et al., "OFER: Occluded Face Expression Reconstruction", CVPR 2025.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -31,14 +32,18 @@ class ResBlock(nn.Module):
     """A residual block of `width` channels, modulated by scale and shift [B, 2 width]."""
 
     width: int
+    dtype: layers.DType = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "B A"], modulation: Array) -> Float[Array, "B W"]:
         scale, shift = jnp.split(modulation, 2, axis=-1)
-        h = layers.GroupNorm(name="norm_0")(layers.dense(self.width, name="linear_0")(x))
+        h = layers.GroupNorm(name="norm_0")(self._dense("linear_0")(x))
         h = nn.silu(h * (1 + scale) + shift)
-        h = nn.silu(layers.GroupNorm(name="norm_1")(layers.dense(self.width, name="linear_1")(h)))
-        return h + (x if x.shape == h.shape else layers.dense(self.width, name="skip")(x))
+        h = nn.silu(layers.GroupNorm(name="norm_1")(self._dense("linear_1")(h)))
+        return h + (x if x.shape == h.shape else self._dense("skip")(x))
+
+    def _dense(self, name: str) -> nn.Dense:
+        return layers.dense(self.width, name=name, dtype=self.dtype)
 
 
 class Attention(nn.Module):
@@ -52,25 +57,28 @@ class Attention(nn.Module):
     tokens: int
     heads: int
     head_dim: int
+    dtype: layers.DType = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "B W"]) -> Float[Array, "B W"]:
-        width, inner = x.shape[-1], self.heads * self.head_dim
+        width, inner, values = x.shape[-1], self.heads * self.head_dim, layers.wide(x)
         g = self.param("g", nn.initializers.ones, (width,))
-        norm = jnp.sqrt(jnp.maximum(jnp.sum(x * x, axis=-1, keepdims=True), 1e-24))
-        n = x / norm * layers.rowwise(g, x) * math.sqrt(width)
-        qkv = layers.dense(self.tokens * 3 * inner, use_bias=False, name="qkv")(n)
+        norm = jnp.sqrt(jnp.maximum(jnp.sum(values * values, axis=-1, keepdims=True), 1e-24))
+        n = values / norm * layers.rowwise(g, x) * math.sqrt(width)
+        size = self.tokens * 3 * inner
+        qkv = layers.dense(size, use_bias=False, name="qkv", dtype=self.dtype)(n)
         qkv = qkv.reshape(-1, self.tokens, 3, self.heads, self.head_dim)
         q, k, v = (qkv[:, :, i].swapaxes(1, 2) for i in range(3))  # [B, heads, tokens, head_dim]
-        weights = nn.softmax((q * self.head_dim**-0.5) @ k.swapaxes(2, 3), axis=-1)
+        weights = layers.attend(q, k)
         mix = self.param("mix", layers.uniform_init, (self.tokens, 1))
         mix_bias = self.param("mix_bias", nn.initializers.zeros, (1,))
         by_key = jnp.sum(weights * mix.reshape(1, 1, -1, 1), axis=2)  # [B, heads, tokens]
         mixed = jnp.sum(by_key[..., None] * v, axis=2).reshape(-1, inner)
         kernel = self.param("out", layers.uniform_init, (inner, width))
         bias = self.param("out_bias", nn.initializers.zeros, (width,))
-        out = mixed @ kernel + layers.rowwise(bias * jnp.sum(mix) + mix_bias, x)
-        return x + out
+        product = jnp.matmul(*nn.dtypes.promote_dtype(mixed, kernel, dtype=self.dtype))
+        out = product + layers.rowwise(bias * jnp.sum(mix) + mix_bias, x)
+        return layers.as_input(values + out, x)
 
 
 class Denoiser(nn.Module):
@@ -88,6 +96,7 @@ class Denoiser(nn.Module):
     head_dim: int = 32
     attention: bool = True
     dim: int | None = None
+    dtype: layers.DType = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Denoiser:
@@ -102,17 +111,18 @@ class Denoiser(nn.Module):
 
     def setup(self) -> None:
         pairs = list(itertools.pairwise(self.widths))
-        self.init_linear = layers.dense(self.widths[0])
-        self.time_linear = [layers.dense(self.time_dim) for _ in range(2)]
-        self.blocks = [ResBlock(width) for width in self.block_widths]
-        self.down_linear = [layers.dense(w) for pair in pairs for w in pair]
-        self.up_linear = [layers.dense(w) for a, b in reversed(pairs) for w in (b, a)]
+        dense = functools.partial(layers.dense, dtype=self.dtype)
+        self.init_linear = dense(self.widths[0])
+        self.time_linear = [dense(self.time_dim) for _ in range(2)]
+        self.blocks = [ResBlock(width, self.dtype) for width in self.block_widths]
+        self.down_linear = [dense(w) for pair in pairs for w in pair]
+        self.up_linear = [dense(w) for a, b in reversed(pairs) for w in (b, a)]
         self.time_modulation = self._modulation(self.time_dim, use_bias=True)
         self.context_modulation = self._modulation(self.context_dim, use_bias=False)
         if self.attention:
             count = 2 * len(pairs) + 2
             self.attentions = [
-                Attention(self.tokens, self.heads, self.head_dim) for _ in range(count)
+                Attention(self.tokens, self.heads, self.head_dim, self.dtype) for _ in range(count)
             ]
         self.out_linear = layers.dense(self.dim or self.widths[0])
 
@@ -169,13 +179,14 @@ class Denoiser(nn.Module):
             h = run(jnp.concatenate([h, stack.pop()], axis=-1))
             h = attend(run(jnp.concatenate([h, stack.pop()], axis=-1)))
         h = attend(run(jnp.concatenate([h, skip], axis=-1)))
-        return self.out_linear(h)
+        return self.out_linear(layers.wide(h))
 
     def _modulation(self, fan_in: int, *, use_bias: bool) -> nn.Dense:
         """A part of one linear layer over both inputs, so drawn with the fan-in of both."""
         share = fan_in / (self.time_dim + self.context_dim)
         init = nn.initializers.variance_scaling(share / 3, "fan_in", "uniform")
-        return nn.Dense(2 * sum(self.block_widths), use_bias=use_bias, kernel_init=init)
+        size = 2 * sum(self.block_widths)
+        return nn.Dense(size, use_bias=use_bias, kernel_init=init, dtype=self.dtype)
 
 
 def sampling_fn(

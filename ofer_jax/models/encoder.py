@@ -22,6 +22,7 @@ class FeatureEncoder(nn.Module):
     hidden: Sequence[int] = (512,)
     dropout: float = 0.0
     input_dropout: float = 0.0
+    dtype: layers.DType = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> FeatureEncoder:
@@ -33,7 +34,8 @@ class FeatureEncoder(nn.Module):
         self, features: Float[Array, "B F"], deterministic: bool = True
     ) -> Float[Array, "B C"]:
         """Training (`deterministic=False`) needs `rngs={'dropout': key}`."""
-        mlp = layers.Mlp(self.out_dim, self.hidden, self.dropout, self.input_dropout, name="mlp")
+        sizes = (self.out_dim, self.hidden, self.dropout, self.input_dropout, self.dtype)
+        mlp = layers.Mlp(*sizes, name="mlp")
         return layers.GroupNorm(name="norm")(mlp(features, deterministic))
 
 
@@ -44,6 +46,7 @@ class Regressor(nn.Module):
     hidden: Sequence[int] = (512,)
     dropout: float = 0.0
     input_dropout: float = 0.0
+    dtype: layers.DType = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Regressor:
@@ -55,8 +58,8 @@ class Regressor(nn.Module):
         self, features: Float[Array, "B F"], deterministic: bool = True
     ) -> Float[Array, "B D"]:
         """Training (`deterministic=False`) needs `rngs={'dropout': key}`."""
-        mlp = layers.Mlp(self.out_dim, self.hidden, self.dropout, self.input_dropout, name="mlp")
-        return mlp(features, deterministic)
+        sizes = (self.out_dim, self.hidden, self.dropout, self.input_dropout, self.dtype)
+        return layers.Mlp(*sizes, name="mlp")(features, deterministic)
 
 
 class MicaRegressor(nn.Module):

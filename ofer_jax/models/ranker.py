@@ -17,6 +17,7 @@ Selvaraju et al., "OFER: Occluded Face Expression Reconstruction", CVPR 2025.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ class Ranker(nn.Module):
     hidden: Sequence[int] = (4096, 1024, 256, 64)
     groups: int = 8
     distance: bool = False
+    dtype: layers.DType = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Ranker:
@@ -59,15 +61,16 @@ class Ranker(nn.Module):
             gain = self.param("log_gain", nn.initializers.constant(1.0), ())
             near = jnp.exp(gain) * jnp.sqrt(jnp.mean(jnp.square(x - mean), axis=-1) + 1e-12)
         for i, width in enumerate((*self.hidden, 1)):
+            inner = i < len(self.hidden)
+            dense = functools.partial(layers.dense, width, dtype=self.dtype if inner else None)
             if i == 0:
-                from_mean = layers.dense(width, name="mean_0")(mean)
-                h = layers.dense(width, use_bias=False, name="linear_0")(x - mean) + from_mean
+                h = dense(use_bias=False, name="linear_0")(x - mean) + dense(name="mean_0")(mean)
             else:
-                h = layers.dense(width, name=f"linear_{i}")(x)
-            if i < len(self.hidden):
+                h = dense(name=f"linear_{i}")(x if inner else layers.wide(x))
+            if inner:
                 h = layers.GroupNorm(self.groups, name=f"norm_{i}")(nn.selu(h))
-            scale = nn.sigmoid(layers.dense(width, name=f"scale_{i}")(context))
-            shift = layers.dense(width, use_bias=False, name=f"shift_{i}")(context)
+            scale = nn.sigmoid(dense(name=f"scale_{i}")(context))
+            shift = dense(use_bias=False, name=f"shift_{i}")(context)
             x = h * scale[:, None] + shift[:, None]
         return x[..., 0] - near
 

@@ -26,22 +26,25 @@ class Block(nn.Module):
     """A transformer block over tokens [B, N, width]."""
 
     heads: int
+    dtype: layers.DType = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "B N W"]) -> Float[Array, "B N W"]:
         width = x.shape[-1]
         x = x + self._attention(layers.GroupNorm(name="ln_1")(x))
-        h = layers.dense(4 * width, name="mlp_in")(layers.GroupNorm(name="ln_2")(x))
-        return x + layers.dense(width, name="mlp_out")(h * nn.sigmoid(1.702 * h))
+        h = self._dense(4 * width, "mlp_in")(layers.GroupNorm(name="ln_2")(x))
+        return x + self._dense(width, "mlp_out")(h * nn.sigmoid(1.702 * h))
+
+    def _dense(self, features: int, name: str) -> nn.Dense:
+        return layers.dense(features, name=name, dtype=self.dtype)
 
     def _attention(self, x: Float[Array, "B N W"]) -> Float[Array, "B N W"]:
         batch, count, width = x.shape
         head_dim = width // self.heads
-        qkv = layers.dense(3 * width, name="qkv")(x).reshape(batch, count, 3, self.heads, head_dim)
+        qkv = self._dense(3 * width, "qkv")(x).reshape(batch, count, 3, self.heads, head_dim)
         q, k, v = (qkv[:, :, i].swapaxes(1, 2) for i in range(3))  # [B, heads, N, head_dim]
-        weights = nn.softmax((q * head_dim**-0.5) @ k.swapaxes(2, 3), axis=-1)
-        mixed = (weights @ v).swapaxes(1, 2).reshape(batch, count, width)
-        return layers.dense(width, name="out")(mixed)
+        mixed = layers.as_input(layers.attend(q, k), v) @ v
+        return self._dense(width, "out")(mixed.swapaxes(1, 2).reshape(batch, count, width))
 
 
 class FaRL(nn.Module):
@@ -59,6 +62,7 @@ class FaRL(nn.Module):
     heads: int = 12
     patch: int = 16
     out_dim: int = 512
+    dtype: layers.DType = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> FaRL:
@@ -69,16 +73,17 @@ class FaRL(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B 224 224 3"]) -> Float[Array, "B 512"]:
         patches = _patches(x, self.patch)
-        tokens = layers.dense(self.width, use_bias=False, name="patches")(patches)
+        embed = layers.dense(self.width, use_bias=False, name="patches", dtype=self.dtype)
+        tokens = embed(patches)
         normal = nn.initializers.normal(self.width**-0.5)
         first = self.param("class_embedding", normal, (self.width,))
         first = jnp.broadcast_to(first[None, None], (x.shape[0], 1, self.width))
         h = jnp.concatenate([first, tokens], axis=1)
         h = h + self.param("positional_embedding", normal, h.shape[1:])[None]
-        h = layers.GroupNorm(name="ln_pre")(h)
+        h = layers.as_input(layers.GroupNorm(name="ln_pre")(h), tokens)
         for i in range(self.depth):
-            h = Block(self.heads, name=f"block_{i}")(h)
-        h = layers.GroupNorm(name="ln_post")(h[:, 0])
+            h = Block(self.heads, self.dtype, name=f"block_{i}")(h)
+        h = layers.GroupNorm(name="ln_post")(layers.wide(h[:, 0]))
         return layers.dense(self.out_dim, use_bias=False, name="proj")(h)
 
 
