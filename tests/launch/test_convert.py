@@ -33,7 +33,8 @@ def folder(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("published")
     head, surface = flame.load(openhead.head_path()), openhead.surface()
     masks, front = {"face": surface["region_face"]}, surface["region_front"][:1785]
-    flame_files.write(path / "flame", head, masks=masks, front=front)
+    name = flame_files.MODELS["FLAME 2023"]
+    flame_files.write(path / "flame", head, name=name, masks=masks, front=front)
     small_published.write(path, *small_published.OFER)
     return path
 
