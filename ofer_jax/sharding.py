@@ -1,12 +1,12 @@
 """Where arrays live: a mesh of axes (data, fsdp), and rules (regex, spec) for the state.
 
 `mode` chooses: 'data', every device holds the whole state; 'fsdp', each holds its part of every
-matrix of params, of the optimizer's moments and of the averages, and matrices are whole for the
-time of a step only (Rajbhandari et al., "ZeRO", SC 2020, stage 3; Zhao et al., "PyTorch FSDP",
-VLDB 2023); 'both', groups of `fsdp` devices that hold the state together, `data` of them.
+matrix of params, of the optimizer's moments and of the averages, and a param is whole only within a
+step, from its first use to its last (Rajbhandari et al., "ZeRO", SC 2020; Zhao et al., "PyTorch
+FSDP", VLDB 2023); 'both', groups of `fsdp` devices that hold the state together, `data` of them.
 
 A spec is 'replicate', 'fsdp' (the largest dimension that the axis divides; a vector, or a matrix
-with none, stays whole) or a list of axis names and None, one for each dimension. The first rule
+with none, stays whole) or a list with an axis, several or None for each dimension. The first rule
 whose regex finds the path decides. Batches are split over both axes.
 """
 
@@ -21,7 +21,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 Tree = Any
-Rules = Sequence[tuple[str, str | Sequence[str | None]]]
+Spec = str | Sequence[str | Sequence[str] | None]
+Rules = Sequence[tuple[str, Spec]]
 REPLICATE: Rules = ((".*", "replicate"),)
 FSDP: Rules = ((".*", "fsdp"),)
 MODES = {"data": REPLICATE, "fsdp": FSDP, "both": FSDP}
@@ -108,7 +109,7 @@ def of_tree(tree: Tree, mesh: Mesh, rules: Rules) -> Tree:
     return jax.tree_util.tree_map_with_path(one, tree)
 
 
-def _spec(spec: str | Sequence[str | None], shape: tuple[int, ...], fsdp: int) -> PartitionSpec:
+def _spec(spec: Spec, shape: tuple[int, ...], fsdp: int) -> PartitionSpec:
     if spec == "replicate":
         return PartitionSpec()
     if spec != "fsdp":
@@ -180,8 +181,8 @@ def spread(
         used = [(axis, name) for axis, name in enumerate(spec) if name is not None]
         for axis, name in used:
             x = jax.lax.psum_scatter(x, name, scatter_dimension=axis, tiled=True)
-        scattered = {name for _, name in used}
-        rest = tuple(name for name in AXES if name not in scattered and mesh.shape[name] > 1)
+        over = {name for _, names in used for name in _names(names)}
+        rest = tuple(name for name in AXES if name not in over and mesh.shape[name] > 1)
         return (jax.lax.psum(x, rest) if rest else x) / mesh.size
 
     def of_device(params: Tree, batch: Tree, key: Any, constants: Tree) -> Any:
@@ -206,6 +207,10 @@ def spread(
 def gathered(tree: Tree, mesh: Mesh) -> Tree:
     """Within a jitted function: `tree` whole on every device, however it came."""
     return jax.lax.with_sharding_constraint(tree, replicated(mesh))
+
+
+def _names(axis: str | Sequence[str]) -> Sequence[str]:
+    return (axis,) if isinstance(axis, str) else axis
 
 
 def _gather(x: jax.Array, spec: PartitionSpec) -> jax.Array:
