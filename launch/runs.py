@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launch import setup
+from launch.record import told
 from ofer_jax import bundle, flame
 
 
@@ -22,8 +23,8 @@ def bundle_of(workdirs: Mapping[str, str]) -> tuple[bundle.Bundle, dict[str, Any
             raise ValueError(f"--{name}={workdir} holds a run of {config['task']}")
         tasks[name], heads[name] = config["model"], record["head"]
         provenance[name] = {
-            "command": setup.told(record["command"]),
-            **{key: record[key] for key in ("data", "versions", "device")},
+            "command": told(record["command"]),
+            **{key: record[key] for key in ("data", "versions", "device", "git") if key in record},
             "weights": record.get("weights", {}),
             "seed": config["seed"],
             "best": {n: [int(best["steps"][n]), float(v)] for n, v in best["values"].items()},

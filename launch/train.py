@@ -18,7 +18,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from data_pipelines import input as batches
-from launch import held_out, inputs, resume, setup
+from launch import held_out, inputs, record, resume, setup
 from ofer_jax import checkpoint, state, train, writers
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "configs/TASK_openhead.py")
@@ -63,7 +63,7 @@ def run(config: Any, workdir: Path) -> None:
     writer: train.Writer = writers.Silent()
     if jax.process_index() == 0:
         writer = writers.Writer(workdir, config.task, config.log_steps)
-        setup.record(config, workdir, head, meta, inputs.told(files))
+        record.write(config, workdir, head, meta, inputs.told(files))
         init = functools.partial(train.TASKS[config.task].init, config.model.to_dict())
         params = jax.eval_shape(init, jax.random.key(0), constants)
         print(state.table(params), file=sys.stderr)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from launch import record as records
 from launch import setup
 from ofer_jax import checkpoint, flame
 from tests import toy
@@ -25,7 +26,7 @@ from tests import toy
     ],
 )
 def test_commands_are_told_without_folders_from_the_root(command, told):
-    assert setup.told(command) == told
+    assert records.told(command) == told
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ def own_head(tmp_path):
 def record(path, workdir, weights=None):
     """Writes the record of a run on the head in `path`."""
     config = toy.config("expgen")
-    config.head = str(path)
+    config.head, config.input.dir = str(path), str(path.parent / "data")
     meta = {"count": 3, "content_hash": "c", "features": "open", "projection": ""}
     head = setup.head_of(config)
-    setup.record(config, workdir, head, meta, weights or {})
+    records.write(config, workdir, head, meta, weights or {})
     return config, head, json.loads((workdir / "config.json").read_text())
 
 
@@ -51,7 +52,7 @@ def test_a_run_keeps_its_own_head_and_tells_no_path(own_head, tmp_path, monkeypa
     monkeypatch.setattr(sys, "argv", ["launch.train", f"--flame={own_head}"])
     _, head, found = record(own_head, tmp_path / "run")
     assert str(tmp_path) not in json.dumps(found)
-    assert found["config"]["head"] == "head.npz"
+    assert found["config"]["head"] == "head.npz" and found["config"]["input"]["dir"] == "data"
     assert found["head"] == head[0].identity and found["head"]["release"] == "FLAME 2023"
     again = flame.load(tmp_path / "run" / "head.npz")
     assert again.identity == head[0].identity
@@ -71,6 +72,12 @@ def test_the_best_of_a_run_is_read_when_the_users_files_are_gone(own_head, tmp_p
     jax.tree.map(np.testing.assert_array_equal, read, jax.tree.map(np.asarray, params))
     assert setup.head_of(found["config"])[0].sha256 == head[0].sha256
     assert figures["values"] == {"loss": 0.5}
+
+
+def test_a_run_tells_its_code_and_its_machine(own_head, tmp_path):
+    found = record(own_head, tmp_path / "run")[2]
+    assert found["device"] == "8 x cpu" and found["versions"]["jax"] == jax.__version__
+    assert found["git"].keys() == {"commit", "dirty"}
 
 
 def test_a_run_that_goes_on_remembers_its_weights(own_head, tmp_path):
