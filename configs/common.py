@@ -34,7 +34,7 @@ def base(task: str) -> ConfigDict:
             "groups": ConfigDict(),  # regex -> factor on the learning rate; 0 freezes
         }
     )
-    config.mesh = ConfigDict({"data": -1, "fsdp": 1, "rules": ((".*", "replicate"),)})
+    config.mesh = ConfigDict({"mode": "data", "data": -1, "fsdp": -1, "rules": ()})
     config.ema_decay = 0.999
     config.keep = 2
     return config

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ofer_jax import checkpoint, flame, openhead, train
+from ofer_jax import best, checkpoint, flame, openhead, train
 
 
 def head_of(config: Any) -> tuple[flame.FlameModel, dict[str, np.ndarray]]:
@@ -42,6 +42,6 @@ def best_params(workdir: str | Path) -> tuple[dict[str, Any], Any, dict[str, Any
     task = train.TASKS[config["task"]]
     init = functools.partial(task.init, config["model"])
     abstract = jax.eval_shape(init, jax.random.key(0), constants)
-    best = checkpoint.read_best(workdir, train.best_layout(task.BEST, abstract))
-    judged = {n: v for n, v in best["values"].items() if np.isfinite(v)}  # of what the run has
-    return record, best.pop("params"), {**best, "values": judged}
+    found = checkpoint.read_best(workdir, best.layout(task.BEST, abstract))
+    judged = {n: v for n, v in found["values"].items() if np.isfinite(v)}  # of what the run has
+    return record, found.pop("params"), {**found, "values": judged}

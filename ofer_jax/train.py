@@ -5,25 +5,29 @@ averaged copy of the params. Every `eval_steps` the averaged params are judged o
 each part of them is kept from where it did best: over-fitting is the main danger here.
 """
 
-import signal
-import threading
+import functools
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 
-from ofer_jax import optim, sharding
+from ofer_jax import gradients, nonfinite, optim, sharding
 from ofer_jax import state as state_lib
 from ofer_jax.arrays import Array, Key
+from ofer_jax.best import Best
 from ofer_jax.checkpoint import Checkpoints
 from ofer_jax.state import TrainState
+from ofer_jax.stopping import Stop, Stopped
 from ofer_jax.tasks import expgen, idgen, idrank
 
 TASKS = {"idgen": idgen, "idrank": idrank, "expgen": expgen}
+AHEAD = 2  # steps that the device may be behind the host, so that neither waits for the other
 Evaluator = Callable[[Any], Mapping[str, float]]
 
 
@@ -33,6 +37,8 @@ class Writer(Protocol):
     def open(self, start: int, total: int) -> None: ...
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None: ...
+
+    def flush(self) -> None: ...
 
     def progress(self, step: int) -> None: ...
 
@@ -63,71 +69,116 @@ def train(
         takes the place of fresh values at the start of a new run.
 
     Returns:
-      The last state. SIGTERM saves and returns early.
+      The last state.
 
     Raises:
+      Stopped: the run was told to stop, and has saved.
+      FloatingPointError: a loss or a gradient is not finite; WORKDIR/nonfinite tells of it.
       ValueError: for a config that does not fit, before any step is taken.
     """
-    task, model = TASKS[config.task], config.model.to_dict()
-    mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
-    by_batch, everywhere = sharding.of_batch(mesh), sharding.replicated(mesh)
+    task, model = TASKS[config.task], training_model(config)
+    run = program(config, constants)
+    by_batch, everywhere = sharding.of_batch(run.mesh), sharding.replicated(run.mesh)
     constants = sharding.put_global(dict(constants), everywhere)
     key = jax.random.key(config.seed)
-    tx = optim.make(config.optim, config.total_steps, task.frozen(model))
+    state_lib.overlay(run.abstract.params, pretrained or {})  # refuse what does not fit
+    taken, stopping = deque[tuple[int, Any, dict[str, Any]]](), False
 
-    def init(key: Key[Array, ""], constants: Any) -> TrainState:
-        return state_lib.create(task.init(model, key, constants), tx)
+    def settle(state: TrainState, steps: int) -> None:
+        """Look at the figures of all steps taken but the last `steps`, which waits for them."""
+        while len(taken) > steps:
+            step, batch, metrics = taken.popleft()
+            if not metrics.pop("finite"):
+                loss_fn = functools.partial(task.loss_fn, model)
+                step_key = jax.random.fold_in(key, step - 1)
+                raise nonfinite.explained(
+                    workdir, step, metrics, batch, loss_fn, state.params, constants, step_key
+                )
+            if step % config.log_steps == 0:
+                writer.scalars(step, metrics)
 
-    abstract = jax.eval_shape(init, key, constants)
-    layout = sharding.of_tree(abstract, mesh, config.mesh.rules)
-    abstract = jax.tree.map(
-        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, layout
-    )
-    state_lib.overlay(abstract.params, pretrained or {})  # refuse what does not fit
-    train_step = jax.jit(
-        make_train_step(task, model, tx, config.ema_decay),
-        in_shardings=(layout, by_batch, everywhere, everywhere),
-        out_shardings=(layout, everywhere),
-        donate_argnums=0,
-    )
-
-    with Checkpoints(workdir, config.keep) as checkpoints, _Stop() as stop, closing(writer):
-        if checkpoints.latest is None:
-            state = jax.jit(init, out_shardings=layout, compiler_options=_quick())(
-                jax.random.fold_in(key, 2**31), constants
-            )
+    with Stop() as stop, Checkpoints(workdir, config.keep) as checkpoints, closing(writer):
+        state = checkpoints.restore(run.abstract, train_iter)
+        if state is None:
+            state = run.start(jax.random.fold_in(key, 2**31), constants)
             state = state_lib.start_from(state, pretrained or {})
-        else:
-            state = checkpoints.restore(abstract, train_iter)
-        best = _Best(task.BEST, checkpoints, abstract.ema_params)
+        best = Best(task.BEST, checkpoints, run.abstract.averaged)
         start = int(state.step)
         writer.open(start, config.total_steps)
-        late = None
-        for step in range(start + 1, config.total_steps + 1):
+        over = start % config.eval_steps == 0 and best.stale(start, config.patience_steps)
+        for step in range(start + 1, start + 1 if over else config.total_steps + 1):
             batch = sharding.put_batch(next(train_iter), by_batch)
-            state, metrics = train_step(state, batch, key, constants)
-            # Figures are fetched a step late: waiting for them now would leave the device idle.
-            if late is not None:
-                writer.scalars(*late)
-            late = (step, metrics) if step % config.log_steps == 0 else None
+            state, metrics = run.step(state, batch, key, constants)
+            taken.append((step, batch, metrics))
+            # Figures are fetched late: waiting for them now would leave the device idle.
+            settle(state, AHEAD)
             writer.progress(step)
 
             last = step == config.total_steps
             if step % config.eval_steps == 0 or last:
+                settle(state, 0)
                 for name, evaluate in evaluators.items():
-                    figures = evaluate(state.ema_params)
+                    figures = evaluate(state.averaged)
                     writer.scalars(step, {f"{name}/{k}": v for k, v in figures.items()})
                     if name == "valid":
-                        best.update(step, state.ema_params, figures)
+                        best.update(step, state.averaged, figures)
                 last |= best.stale(step, config.patience_steps)
-            stopping = stop.agreed(step, config.log_steps)
+            stopping = stop.agreed(step) and not last
             if step % config.ckpt_steps == 0 or last or stopping:
+                settle(state, 0)
+                writer.flush()  # a checkpoint has to find the metrics up to its step on disk
                 checkpoints.save(step, state, train_iter)
             if last or stopping:
                 break
-        if late is not None:
-            writer.scalars(*late)
+    if stopping:
+        raise Stopped(f"told to stop; step {int(state.step)} is saved")
     return state
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a run compiles; made of shapes alone, so nothing is allocated."""
+
+    mesh: Mesh
+    abstract: TrainState  # shapes, with shardings
+    start: Any  # jitted: (key, constants) -> the first state
+    step: Any  # jitted: (state, batch, key, constants) -> (state, metrics)
+
+
+def program(config: Any, constants: Mapping[str, Any]) -> Program:
+    """The step of a config and what goes with it; `constants` are arrays or shapes.
+
+    Raises:
+      ValueError: for a config that does not fit.
+    """
+    task, model = TASKS[config.task], training_model(config)
+    mesh = sharding.mesh_of(config.mesh)
+    by_batch, everywhere = sharding.of_batch(mesh), sharding.replicated(mesh)
+    gradients.check(config.input.batch_size, mesh.size, config.optim.get("accumulate", 1))
+    tx = optim.make(config.optim, config.total_steps, task.frozen(model))
+
+    def init(key: Key[Array, ""], constants: Any) -> TrainState:
+        return state_lib.create(task.init(model, key, constants), tx, config.ema_decay)
+
+    abstract = jax.eval_shape(init, jax.random.key(0), constants)
+    layout = sharding.of_tree(abstract, mesh, sharding.rules_of(config.mesh))
+    step = jax.jit(
+        make_train_step(task, model, tx, config.ema_decay, layout.params, config.optim),
+        in_shardings=(layout, by_batch, everywhere, everywhere),
+        out_shardings=(layout, everywhere),
+        donate_argnums=0,
+    )
+    abstract = jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, layout
+    )
+    start = jax.jit(init, out_shardings=layout, compiler_options=_quick())
+    return Program(mesh, abstract, start, step)
+
+
+def training_model(config: Any) -> dict[str, Any]:
+    """The task's config with the type that training computes in, which evaluation and bundles do
+    not take over."""
+    return {**config.model.to_dict(), "compute_dtype": config.get("compute_dtype", "float32")}
 
 
 def _quick() -> dict[str, int] | None:
@@ -136,20 +187,34 @@ def _quick() -> dict[str, int] | None:
 
 
 def make_train_step(
-    task: Any, model: Mapping[str, Any], tx: Any, ema_decay: float
+    task: Any,
+    model: Mapping[str, Any],
+    tx: Any,
+    ema_decay: float,
+    layout: Any = None,
+    optim_config: Mapping[str, Any] | None = None,
 ) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
-    """The step of a task, to be jitted: (state, batch, key, constants) -> (state, metrics)."""
+    """The step of a task, to be jitted: (state, batch, key, constants) -> (state, metrics); with
+    `layout`, the shardings of the params, for a mesh of devices; with `optim_config`, in its
+    microbatches. Beside the task's metrics there are norms (`state.apply_gradients`) and 'finite':
+    where it is False the state is marked broken, and else stays as it was."""
+
+    def loss_fn(params: Any, batch: Any, key: Key[Array, ""], constants: Any) -> Any:
+        return task.loss_fn(model, params, constants, batch, key)
+
+    settings = optim_config or {}
+    factors = optim.factors(settings, task.frozen(model))
+    of_rows = gradients.of_loss(loss_fn, factors, settings.get("accumulate", 1))
+    of_batch = sharding.spread(of_rows, layout, task.frozen(model))
 
     def train_step(
         state: TrainState, batch: dict[str, Array], key: Key[Array, ""], constants: Any
     ) -> tuple[TrainState, dict[str, Array]]:
         step_key = jax.random.fold_in(key, state.step)
-
-        def loss_fn(params: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
-            return task.loss_fn(model, params, constants, batch, step_key)
-
-        (loss, (metrics, moved)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
-        return state_lib.apply_gradients(state, grads, tx, ema_decay, loss, moved), metrics
+        (loss, (metrics, moved)), grads = of_batch(state.params, batch, step_key, constants)
+        after, norms = state_lib.apply_gradients(state, grads, tx, ema_decay, loss, moved)
+        after, finite = nonfinite.guarded(state, after, loss, norms["norm/grad"])
+        return after, {**metrics, **norms, "finite": finite}
 
     return train_step
 
@@ -164,7 +229,7 @@ def make_evaluator(
     rows of `arrays` (as a batch's; the rest of the last batch is left out), each with `repeats`
     draws of step and noise that are the same at every call."""
     task, model = TASKS[config.task], config.model.to_dict()
-    mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
+    mesh = sharding.mesh_of(config.mesh)
     by_batch, everywhere = sharding.of_batch(mesh), sharding.replicated(mesh)
     constants = sharding.put_global(dict(constants), everywhere)
     count = len(arrays["index"])
@@ -174,6 +239,7 @@ def make_evaluator(
 
     @jax.jit
     def figures(params: Any, batch: Any, key: Key[Array, ""], constants: Any) -> dict[str, Array]:
+        params = sharding.gathered(params, mesh)
         return task.loss_fn(model, params, constants, batch, key, train=False)[1][0]
 
     def evaluate(params: Any) -> dict[str, float]:
@@ -188,71 +254,3 @@ def make_evaluator(
         return {name: float(np.mean([f[name] for f in found])) for name in found[0]}
 
     return evaluate
-
-
-class _Best:
-    """Each part of the averaged params from where its own held-out figure was smallest.
-
-    `tree` = {'params', 'values': {figure: value}, 'steps': {figure: step}} is saved whenever it
-    changes; a resumed run reads it, and repeats of evaluations change nothing.
-    """
-
-    def __init__(self, parts: Mapping[str, Any], checkpoints: Checkpoints, abstract: Any) -> None:
-        self.parts, self.checkpoints = parts, checkpoints
-        self.tree: Any = checkpoints.load_best(best_layout(parts, abstract))
-
-    def update(self, step: int, params: Any, figures: Mapping[str, float]) -> None:
-        """Take over what is better than before and save."""
-        names = [n for n in self.parts if n in figures]
-        if self.tree is None:
-            values = {n: np.array(np.inf) for n in self.parts}
-            steps = {n: np.array(0) for n in self.parts}
-            self.tree = {"params": dict(params), "values": values, "steps": steps}
-        better = [n for n in names if figures[n] < self.tree["values"][n]]
-        if not better:
-            return
-        for name in better:
-            self.tree["values"][name] = np.array(figures[name])
-            self.tree["steps"][name] = np.array(step)
-            self.tree["params"] |= {part: params[part] for part in self.parts[name]}
-        # The live params' buffers are given away at the next step, so what is kept is a copy.
-        self.tree["params"] = jax.tree.map(lambda x: x.copy(), self.tree["params"])
-        self.checkpoints.save_best(step, self.tree)
-
-    def stale(self, step: int, patience: int) -> bool:
-        """Whether nothing got better for `patience` steps."""
-        return bool(patience) and step - max(map(int, self.tree["steps"].values())) >= patience
-
-
-def best_layout(parts: Mapping[str, Any], abstract_params: Any) -> dict[str, Any]:
-    """The shapes of what is saved as best."""
-    return {
-        "params": dict(abstract_params),
-        "values": {n: np.array(0.0) for n in parts},
-        "steps": {n: np.array(0) for n in parts},
-    }
-
-
-class _Stop:
-    """Notices SIGTERM, so that the loop can save and leave at the end of a step."""
-
-    def __enter__(self) -> "_Stop":
-        self.asked, self._before = False, None
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-
-    def agreed(self, step: int, every: int) -> bool:
-        """Whether to stop after `step`; several processes settle it together each `every` steps."""
-        if jax.process_count() == 1:
-            return self.asked
-        if step % every:
-            return False
-        return bool(np.any(multihost_utils.process_allgather(np.array(self.asked))))

@@ -1,7 +1,7 @@
 """Metrics to TensorBoard and to metrics.jsonl, and the progress line.
 
-After a resume at step n, lines of later steps are dropped from metrics.jsonl (and TensorBoard is
-told to purge them), so that no step is there twice and none is missing.
+After a resume at step n, what belongs to later steps is cut from both, so that no step is there
+twice. None is missing if the loop has written a step and flushed before it saves that step's state.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from tensorboardX import SummaryWriter
+from ofer_jax import events
 
 
 class Writer:
@@ -27,8 +27,7 @@ class Writer:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         _drop_later(self.path, start)
         self._file = self.path.open("a")
-        purge = start + 1 if start else None
-        self._board = SummaryWriter(str(self.path.parent / "tensorboard"), purge_step=purge)
+        self._board = events.Events(self.path.parent / "tensorboard", start)
         self._progress = Progress(start, total, self.every, self.label)
         self._open = True
 
@@ -38,8 +37,13 @@ class Writer:
         self._file.write(json.dumps({"step": step, **numbers}) + "\n")
         self._file.flush()
         self._progress.figures |= numbers
-        for name, value in numbers.items():
-            self._board.add_scalar(name, value, step)
+        self._board.scalars(step, numbers)
+
+    def flush(self) -> None:
+        """Return when everything is on disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._board.flush()
 
     def progress(self, step: int) -> None:
         """Tell of a step done."""
@@ -61,6 +65,9 @@ class Silent:
         """Do nothing."""
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
         """Do nothing."""
 
     def progress(self, step: int) -> None:

@@ -19,8 +19,11 @@ FILES = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
 MATHS = {"jax", "numpy", "jaxtyping"}
 PLAIN = {"numpy", "jaxtyping"}
 PROGRESS = frozenset({"tqdm"})
-CORE = {"arrays", "flame", "diffusion", "losses", "metrics", "render"}
-TRAINING = CORE | {"models", "state", "optim", "sharding", "tasks", "checkpoint", "train"}
+CORE = {"across", "arrays", "flame", "diffusion", "losses", "metrics", "render"}
+TRAINING = CORE | {
+    *("models", "state", "optim", "sharding", "parts", "tasks", "checkpoint", "seals", "train"),
+    *("best", "stopping", "nonfinite", "gradients"),
+}
 EVERYTHING = {"*"}
 
 
@@ -39,7 +42,7 @@ APPLICATION = Rule(MATHS | {"optax", "tqdm", "PIL"}, EVERYTHING)
 # stands above all of these and follows APPLICATION.
 RULES = {
     "pickles": Rule({"numpy"}, {"pickles"}),
-    **dict.fromkeys(("arrays", "diffusion", "metrics", "render"), MATHS_RULE),
+    **dict.fromkeys(("across", "arrays", "diffusion", "metrics", "render"), MATHS_RULE),
     "flame": Rule(MATHS, CORE | {"pickles"}),
     "losses": Rule(MATHS | {"optax"}, CORE),
     "models": Rule(MATHS | {"flax"}, CORE | {"models"}),
@@ -48,8 +51,13 @@ RULES = {
     "state": Rule(MATHS | {"optax"}, CORE | {"state", "optim"}),
     "optim": Rule(MATHS | {"optax"}, CORE | {"state", "optim"}),
     "sharding": Rule(MATHS | {"optax"}, CORE | {"state", "optim"}),
-    "checkpoint": Rule(MATHS | {"orbax"}, {"state", "sharding"}),
-    "writers": Rule(PLAIN | {"tensorboardX", "tqdm"}, set()),
+    "gradients": Rule(MATHS, {"arrays", "optim"}),
+    "checkpoint": Rule(MATHS | {"orbax"}, {"state", "sharding", "seals"}),
+    "seals": Rule(set(), set()),
+    "parts": Rule({"numpy"}, set()),
+    "stopping": Rule({"jax"}, set()),
+    "writers": Rule(PLAIN | {"tqdm"}, {"events"}),
+    "events": Rule(PLAIN | {"tensorboardX", "google"}, set()),
     "convert": Rule(PLAIN, set(), frozenset({"torch", "onnx", "safetensors"})),
     "torchfile": Rule({"numpy"}, {"pickles"}),
     "onnxfile": Rule({"numpy"}, {"pickles"}, frozenset({"onnx"})),
@@ -58,6 +66,7 @@ RULES = {
     "meshes": Rule(PLAIN | {"trimesh"}, {"openhead"}),
     "photos": Rule(PLAIN | {"PIL"}, set()),
     "tasks": Rule(MATHS | {"optax"}, TRAINING | {"openhead"}, PROGRESS),
+    **dict.fromkeys(("best", "nonfinite"), Rule(MATHS | {"optax"}, TRAINING)),
     "train": Rule(MATHS | {"optax"}, TRAINING, PROGRESS),
 }
 CORE_MODULES = sorted(TRAINING | {"pickles"})
@@ -156,7 +165,7 @@ def test_configs_import_only_ml_collections() -> None:
 
 
 def test_data_pipelines_import_no_training_and_no_launch() -> None:
-    parts = CORE | {"faces", "openhead", "models", "bundle", "photos", "meshes"}
+    parts = CORE | {"parts", "faces", "openhead", "models", "bundle", "photos", "meshes"}
     packages = MATHS | {"PIL", "grain", "tensorflow_datasets", "array_record", "tqdm", "absl"}
     build_only = {"scipy", "tflite", "trimesh"}
     rule = Rule(packages | build_only, parts, frozenset({"matplotlib", "skimage"}))

@@ -20,7 +20,7 @@ jax.config.update("jax_disable_most_optimizations", True)
 process, port, workdir = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=process)
 from tests import toy
-from ofer_jax import checkpoint, train, writers
+from ofer_jax import best, checkpoint, train, writers
 config, constants = toy.config("idgen", 6), toy.constants("idgen")
 config.eval_steps = config.ckpt_steps = 3
 batches = toy.Batches(16, jax.process_index(), jax.process_count())
@@ -28,9 +28,9 @@ writer = writers.Writer(workdir, "idgen", 1) if process == 0 else writers.Silent
 valid = {"valid": train.make_evaluator(config, constants, toy.arrays(32), 1)}
 last = train.train(config, workdir, batches, valid, constants=constants, writer=writer)
 # The best are whole in every process, as IdRank's candidates need them.
-layout = train.best_layout(train.TASKS["idgen"].BEST, jax.eval_shape(dict, last.ema_params))
-best = checkpoint.read_best(workdir, layout)
-assert best["steps"]["loss"] in (3, 6), best["steps"]
+layout = best.layout(train.TASKS["idgen"].BEST, jax.eval_shape(dict, last.ema_params))
+found = checkpoint.read_best(workdir, layout)
+assert found["steps"]["loss"] in (3, 6), found["steps"]
 """
 
 

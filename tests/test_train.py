@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from ofer_jax import checkpoint, optim, state, train, writers
+from ofer_jax import best, checkpoint, optim, state, stopping, train, writers
 from ofer_jax.tasks import conditioning
 from tests import toy
 
@@ -95,8 +95,8 @@ class Crashing(toy.Batches):
 
 def test_a_stopped_and_a_killed_run_go_on_bit_for_bit(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole", "idgen")
-    stopped = run(tmp_path / "parts", "idgen", Interrupting(at=6))
-    assert int(stopped.step) == 7
+    with pytest.raises(stopping.Stopped, match="step 7 is saved"):
+        run(tmp_path / "parts", "idgen", Interrupting(at=6))
     with pytest.raises(RuntimeError, match="went away"):
         run(tmp_path / "parts", "idgen", Crashing())
     resumed = run(tmp_path / "parts", "idgen")
@@ -108,7 +108,8 @@ def test_a_stopped_and_a_killed_run_go_on_bit_for_bit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["idrank", "expgen"])
 def test_the_other_tasks_go_on_bit_for_bit(task: str, tmp_path: Path) -> None:
     whole = run(tmp_path / "whole", task)
-    run(tmp_path / "parts", task, Interrupting(at=11))
+    with pytest.raises(stopping.Stopped):
+        run(tmp_path / "parts", task, Interrupting(at=11))
     assert_same(whole, run(tmp_path / "parts", task))
     assert toy.metrics(tmp_path / "whole") == toy.metrics(tmp_path / "parts")
 
@@ -122,16 +123,16 @@ SHORT = {"total_steps": 8, "eval_steps": 4, "ckpt_steps": 4}
 @pytest.mark.slow
 def test_a_run_with_encoders_goes_on_bit_for_bit(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole", "expgen", pictures=True, **SHORT)
-    stopping = Interrupting(at=5, size=8, pictures=True)
-    stopped = run(tmp_path / "parts", "expgen", stopping, pictures=True, **SHORT)
-    assert int(stopped.step) == 6
+    batches = Interrupting(at=5, size=8, pictures=True)
+    with pytest.raises(stopping.Stopped, match="step 6 is saved"):
+        run(tmp_path / "parts", "expgen", batches, pictures=True, **SHORT)
     resumed = run(tmp_path / "parts", "expgen", pictures=True, **SHORT)
     assert_same(whole, resumed)
     assert toy.metrics(tmp_path / "whole") == toy.metrics(tmp_path / "parts")
-    best = checkpoint.read_best(
-        tmp_path / "parts", train.best_layout(train.TASKS["expgen"].BEST, whole.params)
+    found = checkpoint.read_best(
+        tmp_path / "parts", best.layout(train.TASKS["expgen"].BEST, whole.params)
     )
-    assert set(best["params"]["encoder"]["arcface"]) == {"params", "batch_stats"}
+    assert set(found["params"]["encoder"]["arcface"]) == {"params", "batch_stats"}
 
 
 @pytest.mark.slow
@@ -177,12 +178,12 @@ def test_each_part_is_kept_from_its_own_best_and_patience_ends_the_run(tmp_path:
 
     last = run(tmp_path, "idgen", evaluate=evaluate, patience_steps=10, total_steps=40)
     assert int(last.step) == 25
-    layout = train.best_layout(train.TASKS["idgen"].BEST, seen[0])
-    best = checkpoint.read_best(tmp_path, layout)
-    assert {k: int(v) for k, v in best["steps"].items()} == {"loss": 10, "regressor_loss": 15}
-    assert_same(best["params"]["net"], seen[1]["net"])
-    assert_same(best["params"]["encoder"], seen[1]["encoder"])
-    assert_same(best["params"]["regressor"], seen[2]["regressor"])
+    layout = best.layout(train.TASKS["idgen"].BEST, seen[0])
+    found = checkpoint.read_best(tmp_path, layout)
+    assert {k: int(v) for k, v in found["steps"].items()} == {"loss": 10, "regressor_loss": 15}
+    assert_same(found["params"]["net"], seen[1]["net"])
+    assert_same(found["params"]["encoder"], seen[1]["encoder"])
+    assert_same(found["params"]["regressor"], seen[2]["regressor"])
 
 
 @pytest.mark.parametrize("task", TASKS)
