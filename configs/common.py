@@ -129,3 +129,20 @@ def published_denoiser(tiny: bool, widths: tuple[int, ...], context_dim: int) ->
     if tiny:
         widths, sizes = (16, 8), {"time_dim": 16, "tokens": 4, "heads": 2, "head_dim": 4}
     return {"widths": widths, "context_dim": context_dim, **sizes, "attention": True}
+
+
+def candidates(steps: int, keep: int, pool: int) -> ConfigDict:
+    """Where IdRank's candidates come from: way 'step' draws `input.num_candidates` for each picture
+    of a step inside it; 'pool' draws `pool` for each picture once before training, and each epoch
+    takes others of them. The published way is 'step' with `sampler.name` 'ddpm': all 1000 steps."""
+    return ConfigDict(
+        {
+            "way": "step",
+            "sampler": {"name": "dpm", "steps": steps},  # of training candidates
+            "keep": keep,  # leading shape coefficients
+            "pool": pool,
+            # The held-out pictures' are drawn once, in the same way for every run.
+            "held_out": {"num": pool, "sampler": {"name": "dpm", "steps": steps}},
+            "dir": "",  # of what was drawn before training, set by the launch
+        }
+    )

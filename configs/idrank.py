@@ -22,8 +22,9 @@ def get_config(variant: str = "") -> ConfigDict:
     tiny = common.is_variant(variant, "tiny")
     config = common.base("idrank")
     config.idgen = ""  # the workdir of a trained IdGen
-    sampler = {"name": "dpm", "steps": 5 if tiny else 50}
-    config.candidates = ConfigDict({"pool": 8 if tiny else 400, "keep": 300, "sampler": sampler})
+    config.candidates = common.candidates(
+        steps=5 if tiny else 50, keep=300, pool=8 if tiny else 400
+    )
     config.input.num_candidates = 4 if tiny else 100
     config.model = ConfigDict(
         {

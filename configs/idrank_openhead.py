@@ -18,10 +18,8 @@ def get_config(variant: str = "") -> ConfigDict:
     width = 32 if demo else 128
     config = common.base("idrank")
     config.idgen = ""  # the workdir of a trained IdGen
-    # `pool` candidates a picture are drawn once by `sampler`; `keep` coefficients are kept.
-    sampler = {"name": "dpm", "steps": 20}
-    config.candidates = ConfigDict({"pool": 64, "keep": 150, "sampler": sampler})
-    config.input.num_candidates = 32  # of the pool, others in each epoch
+    config.candidates = common.candidates(steps=20, keep=150, pool=64)
+    config.input.num_candidates = 32
     config.input.batch_size = 32 if demo else 64
     config.model = ConfigDict(
         {
@@ -40,6 +38,6 @@ def get_config(variant: str = "") -> ConfigDict:
     common.set_lengths(config, demo, total=1000, patience=0)
     config.eval_steps = 100 if demo else 250
     if demo:
-        config.candidates.pool = config.input.num_candidates = 16
-        config.candidates.sampler.steps = 10
+        config.candidates = common.candidates(steps=10, keep=150, pool=16)
+        config.input.num_candidates = 16
     return config

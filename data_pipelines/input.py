@@ -23,6 +23,9 @@ import grain
 import jax
 import numpy as np
 
+from ofer_jax import parts
+from ofer_jax.parts import Parts
+
 COEFFICIENTS = (
     "shape",
     "expression",
@@ -141,7 +144,7 @@ class Gather:
         arrays: Mapping[str, Any],
         seed: int,
         occluded_share: float,
-        candidates: Mapping[str, np.ndarray] | None = None,
+        candidates: Mapping[str, Parts] | None = None,
         num_candidates: int = 0,
     ):
         self._arrays, self._seed, self._share = arrays, seed, occluded_share
@@ -171,7 +174,7 @@ class Gather:
 
 
 def either(
-    clean: np.ndarray, hidden: np.ndarray, rows: np.ndarray, occluded: np.ndarray
+    clean: np.ndarray | Parts, hidden: np.ndarray | Parts, rows: np.ndarray, occluded: np.ndarray
 ) -> np.ndarray:
     """The rows of `hidden` where `occluded`, else of `clean`; each file is read forwards."""
     out = np.empty((len(rows), *clean.shape[1:]), clean.dtype)
@@ -194,9 +197,9 @@ def make_train_iter(
 
     Args:
       config: with the fields `dir` (of the data set), `batch_size` (over all processes) and,
-        optionally, `split` ("train"), `occluded_share` (0.5), `candidates` (a folder with
-        candidates_clean.npy and candidates_occluded.npy, [N, P, S] in the order of the split; ""
-        for none) and `num_candidates` (drawn afresh from the P each epoch; 0 for all).
+        optionally, `split` ("train"), `occluded_share` (0.5), `candidates` (a folder with the
+        parts of SPLIT_clean and SPLIT_occluded, [N, P, S] in the order of the split; "" for none)
+        and `num_candidates` (drawn afresh from the P each epoch; 0 for all).
       seed: of the order and of the choice of pictures.
       features: 'crops' for aligned crops; any other name for the features of the feature pass.
       process_index, process_count: which part of each batch is this process's.
@@ -213,9 +216,10 @@ def make_train_iter(
     share = getattr(config, "occluded_share", 0.5)
     if not 0 <= share <= 1:
         raise ValueError(f"occluded_share is {share}: it has to lie between 0 and 1")
-    arrays = load_split(config.dir, getattr(config, "split", "train"), features)
+    split = getattr(config, "split", "train")
+    arrays = load_split(config.dir, split, features)
     count = len(arrays["subject"])
-    candidates = _load_candidates(getattr(config, "candidates", ""), count)
+    candidates = _load_candidates(getattr(config, "candidates", ""), split, count, share)
     indices = Indices(count, config.batch_size, seed, process_index, process_count)
     gather = Gather(arrays, seed, share, candidates, getattr(config, "num_candidates", 0))
     # Everything is in memory, so threads would only compete with the training step for the cores.
@@ -223,14 +227,23 @@ def make_train_iter(
     return iter(grain.MapDataset.source(indices).map(gather).to_iter_dataset(options))
 
 
-def _load_candidates(directory: str, count: int) -> dict[str, np.ndarray] | None:
+def kinds(occluded_share: float) -> tuple[str, ...]:
+    """The kinds of pictures that training sees at this share."""
+    share = {"clean": 1 - occluded_share, "occluded": occluded_share}
+    return tuple(kind for kind in KINDS if share[kind] > 0)
+
+
+def _load_candidates(
+    directory: str, split: str, count: int, share: float
+) -> dict[str, Parts] | None:
     if not directory:
         return None
     where = pathlib.Path(directory)
-    pools = {kind: _load(where / f"candidates_{kind}.npy") for kind in KINDS}
+    pools = {kind: parts.open_in(where, f"{split}_{kind}") for kind in kinds(share)}
     if lengths := {kind: len(pool) for kind, pool in pools.items() if len(pool) != count}:
         raise ValueError(f"{where} has candidates of {lengths} examples, the data set {count}")
-    return pools
+    any_pool = next(iter(pools.values()))  # in place of the kind that is never asked for
+    return {kind: pools.get(kind, any_pool) for kind in KINDS}
 
 
 def state_at(step: int) -> dict[str, int]:

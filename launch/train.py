@@ -3,8 +3,8 @@
     python -m launch.train --config configs/idgen_openhead.py --data DIR --workdir runs/idgen
 
 Goes on from the newest checkpoint in the workdir. IdRank also needs --config.idgen=runs/idgen,
-whose best params draw its candidates once, into WORKDIR/candidates. The paper's own configs also
-take --flame FILES, --arcface FILE and --farl FILE.
+whose best params draw its candidates. The paper's own configs also take --flame FILES,
+--arcface FILE and --farl FILE.
 """
 
 import functools
@@ -18,7 +18,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from data_pipelines import input as batches
-from launch import held_out, inputs, record, resume, setup
+from launch import candidates, held_out, inputs, record, resume, setup
 from ofer_jax import checkpoint, state, train, writers
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "configs/TASK_openhead.py")
@@ -52,12 +52,8 @@ def run(config: Any, workdir: Path) -> None:
     constants = setup.constants_of(config.to_dict(), *head)
     fresh = not checkpoint.exists(workdir)
     pretrained = inputs.pretrained(config.model.encoder.name, files) if fresh else {}
-    if config.task == "idrank":
-        held_out.draw_candidates(config, workdir)
-        config.input.candidates = str(workdir / "candidates" / "train")
-    evaluators = {
-        "valid": train.make_evaluator(config, constants, held_out.arrays(config, workdir))
-    }
+    drawn = candidates.prepare(config, workdir)
+    evaluators = {"valid": train.make_evaluator(config, constants, held_out.arrays(config))}
     place = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     train_iter = batches.make_train_iter(config.input, seed=config.seed, features=features, **place)
     writer: train.Writer = writers.Silent()
@@ -67,7 +63,7 @@ def run(config: Any, workdir: Path) -> None:
         init = functools.partial(train.TASKS[config.task].init, config.model.to_dict())
         params = jax.eval_shape(init, jax.random.key(0), constants)
         print(state.table(params), file=sys.stderr)
-    given = {"constants": constants, "writer": writer, "pretrained": pretrained}
+    given = {"constants": {**constants, **drawn}, "writer": writer, "pretrained": pretrained}
     train.train(config, workdir, train_iter, evaluators, **given)
 
 

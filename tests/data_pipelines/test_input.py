@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from data_pipelines import input as pipeline
+from ofer_jax import parts
 
 COUNT, WIDTH = 37, 557
 
@@ -20,7 +21,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     write_split(out, COUNT)
     for kind, offset in (("clean", 0), ("occluded", 0.5)):
         pool = np.arange(COUNT)[:, None, None] + offset + np.zeros((COUNT, 6, 4))
-        np.save(out / f"candidates_{kind}.npy", (pool + 0.01 * np.arange(6)[:, None]))
+        path = parts.files(out, f"train_{kind}", COUNT)[0]
+        parts.save(path, pool + 0.01 * np.arange(6)[:, None])
     return out
 
 
@@ -97,7 +99,7 @@ def test_state_restores_exactly(folder, steps):
 def test_processes_share_the_same_examples(folder, processes):
     options = config(folder, candidates=str(folder), num_candidates=2)
     whole = take(pipeline.make_train_iter(options, seed=1), 10)
-    parts = [
+    shares = [
         take(
             pipeline.make_train_iter(
                 options, seed=1, process_index=number, process_count=processes
@@ -107,7 +109,7 @@ def test_processes_share_the_same_examples(folder, processes):
         for number in range(processes)
     ]
     for step, batch in enumerate(whole):
-        union = {name: np.concatenate([p[step][name] for p in parts]) for name in batch}
+        union = {name: np.concatenate([p[step][name] for p in shares]) for name in batch}
         order = np.argsort(union["index"])
         expected = np.argsort(batch["index"])
         for name in batch:
@@ -147,6 +149,16 @@ def test_candidates_follow_the_picture_and_vary_by_epoch(folder):
     assert (picks[0] != picks[1]).any(axis=1).mean() > 0.9
     whole = config(folder, candidates=str(folder))
     assert next(pipeline.make_train_iter(whole, seed=1))["candidates"].shape == (8, 6, 4)
+
+
+@pytest.mark.parametrize(("share", "kind"), [(0.0, "clean"), (1.0, "occluded")])
+def test_pictures_that_are_never_shown_need_no_candidates(folder, tmp_path, share, kind):
+    assert pipeline.kinds(share) == (kind,)
+    name = parts.files(folder, f"train_{kind}", COUNT)[0].name
+    (tmp_path / name).write_bytes((folder / name).read_bytes())
+    options = config(folder, candidates=str(tmp_path), occluded_share=share, batch_size=COUNT)
+    batch = next(pipeline.make_train_iter(options, seed=1))
+    np.testing.assert_array_equal(batch["candidates"][:, 0, 0], batch["features"][:, 0])
 
 
 def test_uniform_is_uniform_and_uncorrelated():
@@ -203,14 +215,14 @@ def test_crops_and_features_come_in_the_same_order(folder, pictures):
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_share_the_same_crops(pictures, processes):
     share = {"process_count": processes}
-    parts = [
+    shares = [
         batches_of_crops(pictures, 6, process_index=number, **share) for number in range(processes)
     ]
     for step, batch in enumerate(batches_of_crops(pictures, 6)):
-        order = np.argsort(np.concatenate([part[step]["index"] for part in parts]))
+        order = np.argsort(np.concatenate([part[step]["index"] for part in shares]))
         expected = np.argsort(batch["index"])
         for name, crops in batch["features"].items():
-            union = np.concatenate([part[step]["features"][name] for part in parts])
+            union = np.concatenate([part[step]["features"][name] for part in shares])
             np.testing.assert_array_equal(union[order], crops[expected])
 
 

@@ -1,6 +1,5 @@
 """The validation split as one batch that is read in slices."""
 
-import json
 import types
 
 import jax
@@ -8,8 +7,8 @@ import numpy as np
 import pytest
 
 from data_pipelines import input as batches
-from launch import held_out, setup
-from tests import toy
+from launch import held_out
+from ofer_jax import parts
 
 COUNT = 5
 
@@ -33,17 +32,19 @@ def write(folder, features: str) -> None:
 def config(folder, task: str, features: str) -> types.SimpleNamespace:
     names = types.SimpleNamespace(features=types.SimpleNamespace(name=features))
     return types.SimpleNamespace(
-        task=task, model=names, input=types.SimpleNamespace(dir=str(folder))
+        task=task,
+        model=names,
+        input=types.SimpleNamespace(dir=str(folder)),
+        candidates=types.SimpleNamespace(dir=str(folder / "pool")),
     )
 
 
 def test_clean_and_occluded_alternate(tmp_path):
     write(tmp_path, "open")
-    pools = tmp_path / "candidates" / "validation"
-    pools.mkdir(parents=True)
     for offset, kind in enumerate(batches.KINDS):
-        np.save(pools / f"candidates_{kind}.npy", np.arange(COUNT)[:, None, None] + 0.5 * offset)
-    found = held_out.arrays(config(tmp_path, "idrank", "open"), tmp_path)
+        path = parts.files(tmp_path / "pool", f"validation_{kind}", COUNT)[0]
+        parts.save(path, np.arange(COUNT)[:, None, None] + 0.5 * offset)
+    found = held_out.arrays(config(tmp_path, "idrank", "open"))
     assert {len(array) for array in found.values()} == {2 * COUNT}
     whole = {name: np.asarray(array[0 : 2 * COUNT]) for name, array in found.items()}
     np.testing.assert_array_equal(whole["features"][:, 0], np.arange(10) / 2)
@@ -56,29 +57,9 @@ def test_clean_and_occluded_alternate(tmp_path):
 @pytest.mark.parametrize("rows", [slice(0, 4), slice(3, 8), slice(8, 12)])
 def test_crops_are_read_in_slices(tmp_path, rows):
     write(tmp_path, "crops")
-    found = held_out.arrays(config(tmp_path, "idgen", "crops"), tmp_path)
+    found = held_out.arrays(config(tmp_path, "idgen", "crops"))
     assert found["features"].keys() == set(batches.CROPS)
     some = jax.tree.map(lambda array: np.asarray(array[rows]), found)
     for crops in some["features"].values():
         assert crops.dtype == np.uint8
         np.testing.assert_array_equal(crops[:, 0, 0, 0], some["index"])
-
-
-@pytest.mark.parametrize(
-    ("task", "head", "said"),
-    [("expgen", toy.head().identity, "a run of expgen"), ("idgen", {}, "'other' .* not on 'toy'")],
-)
-def test_candidates_come_from_an_idgen_of_this_head(tmp_path, monkeypatch, task, head, said):
-    where = batches.folder(tmp_path, "train")
-    where.mkdir(parents=True)
-    (where / "meta.json").write_text(json.dumps({"head": toy.head().identity}))
-    head = head or {"name": "other", "sha256": "f" * 64}
-    record = {"config": {"task": task}, "head": head}
-    monkeypatch.setattr(setup, "best_params", lambda workdir: (record, {}, {}))
-    run = config(tmp_path, "idrank", "open")
-    run.idgen = "runs/idgen"
-    with pytest.raises(ValueError, match=f"runs/idgen .*{said}"):
-        held_out.draw_candidates(run, tmp_path)
-    run.idgen = ""
-    with pytest.raises(ValueError, match="needs a trained IdGen"):
-        held_out.draw_candidates(run, tmp_path)

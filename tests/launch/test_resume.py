@@ -15,7 +15,7 @@ from tests import toy, untrained
 def whole(task: str = "idgen"):
     """A config with the fields that the launch adds."""
     config = toy.config(task)
-    config.update({"head": "open", "idgen": ""})
+    config.update({"head": "open", "idgen": "", "candidates": {"dir": ""}})
     config.input.update({"dir": "data", "candidates": ""})
     return config
 

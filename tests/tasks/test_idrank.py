@@ -1,13 +1,11 @@
-"""IdRank: geometry in millimetres, permutations, and the cached candidates."""
-
-from pathlib import Path
+"""IdRank: geometry in millimetres, and permutations."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ofer_jax import flame
-from ofer_jax.tasks import idgen, idrank
+from ofer_jax.tasks import idrank
 from tests import toy
 
 CONFIG = toy.model_config("idrank")
@@ -45,25 +43,3 @@ def test_the_truth_among_the_candidates_has_no_error() -> None:
     errors = idrank.vertex_errors(made, candidates, shape)
     np.testing.assert_allclose(errors[:, 0], 0, atol=1e-4)
     assert (errors[:, 1] > 0.1).all()
-
-
-def test_candidates_are_drawn_once_and_kept(tmp_path: Path) -> None:
-    config, calls = toy.model_config("idgen"), []
-    params = idgen.init(config, jax.random.key(0), toy.constants("idgen"))
-    features, path = toy.arrays()["features"][:10], tmp_path / "pool" / "clean.npy"
-
-    def counting(batches: range) -> range:
-        calls.append(len(batches))
-        return batches
-
-    for batch in (4, 4):
-        pool = idrank.draw_candidates(
-            config, params, features, path, jax.random.key(1), 3, 8, batch, counting
-        )
-    assert pool.shape == (10, 3, 8)
-    assert calls == [3]
-    other = idrank.draw_candidates(
-        config, params, features, tmp_path / "again.npy", jax.random.key(1), 3, 8, 10
-    )
-    np.testing.assert_allclose(pool, other, atol=2e-3)
-    assert sorted(p.name for p in path.parent.iterdir()) == ["clean.npy"]
