@@ -1,5 +1,7 @@
 """One device and eight give the same numbers; rules place the state."""
 
+import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import PartitionSpec
 
-from ofer_jax import optim, sharding, state, train
+from ofer_jax import sharding, train
 from tests import toy
 
-REPLICATED, FSDP = ((".*", "replicate"),), (("kernel$", "fsdp"), (".*", "replicate"))
+FSDP = (("kernel$", "fsdp"), (".*", "replicate"))
+ONE = jax.devices()[:1]
 
 
 @pytest.fixture(autouse=True)
@@ -31,30 +34,43 @@ def as_dtype(tree: Any, dtype: Any) -> Any:
 
 
 def run(
-    task: str, mesh: Mesh, rules: Any, steps: int, dtype: Any, pictures: bool = False
+    task: str, mode: str | None, steps: int, dtype: Any, pictures: bool = False
 ) -> tuple[Any, np.ndarray]:
-    """(state, losses) after `steps` steps from the same start on a mesh."""
-    config, made = (toy.picture_training if pictures else toy.config)(task, 50), train.TASKS[task]
-    model = config.model.to_dict()
-    tx = optim.make(config.optim, 50, made.frozen(model))
-    constants = as_dtype(toy.constants(task), dtype)
-    fresh = jax.jit(lambda key, held: made.init(model, key, held))
-    start = state.create(as_dtype(fresh(jax.random.key(1), toy.constants(task)), dtype), tx)
-    layout = sharding.of_tree(start, mesh, rules)
-    by_batch, everywhere = sharding.of_batch(mesh), sharding.replicated(mesh)
-    step = jax.jit(
-        train.make_train_step(made, model, tx, 0.9),
-        in_shardings=(layout, by_batch, everywhere, everywhere),
-        out_shardings=(layout, everywhere),
-    )
-    now, losses = jax.device_put(start, layout), []
-    batches = toy.Batches(8 if pictures else 16, pictures=pictures)
-    key = jax.device_put(jax.random.key(0), everywhere)
+    """(state, losses) after `steps` steps of what `train` compiles, all from the same start; on
+    eight devices in a mode, or on one."""
+    config = (toy.picture_training if pictures else toy.config)(task, 50)
+    constants, batches = toy.constants(task), toy.Batches(8 if pictures else 16, pictures=pictures)
+    fresh = start(task, pictures)
+    with on_mesh(config, mode):
+        program = train.program(config, constants)
+    layout = jax.tree.map(lambda x: x.sharding, program.abstract)
+    by_batch, everywhere = sharding.of_batch(program.mesh), sharding.replicated(program.mesh)
+    now, losses = jax.device_put(as_dtype(fresh, dtype), layout), []
+    key, held = jax.device_put((jax.random.key(0), as_dtype(constants, dtype)), everywhere)
     for _ in range(steps):
         batch = sharding.put_batch(as_dtype(next(batches), dtype), by_batch)
-        now, metrics = step(now, batch, key, constants)
+        now, metrics = program.step(now, batch, key, held)
         losses.append(float(metrics["loss"]))
     return jax.device_get(now), np.array(losses)
+
+
+@functools.cache
+def start(task: str, pictures: bool) -> Any:
+    config = (toy.picture_training if pictures else toy.config)(task, 50)
+    with jax.enable_x64(False), on_mesh(config, None):
+        program = train.program(config, toy.constants(task))
+        return jax.device_get(program.start(jax.random.key(1), toy.constants(task)))
+
+
+@contextlib.contextmanager
+def on_mesh(config: Any, mode: str | None) -> Iterator[None]:
+    """`config` in a mode on all devices ('both': 2 groups of 4); or with None on one device."""
+    with pytest.MonkeyPatch.context() as patch:
+        if mode is None:
+            patch.setattr(sharding, "mesh_of", lambda _: sharding.make_mesh(devices=ONE))
+        else:
+            config.mesh.update({"mode": mode, "data": 2 if mode == "both" else -1})
+        yield
 
 
 def assert_close(a: Any, b: Any, relative: float) -> None:
@@ -62,53 +78,58 @@ def assert_close(a: Any, b: Any, relative: float) -> None:
         np.testing.assert_allclose(x, y, rtol=relative, atol=relative * (1 + np.abs(x).max()))
 
 
-@pytest.mark.parametrize("task", sorted(train.TASKS))
-def test_fifty_steps_in_float64_are_the_same_on_one_device_and_eight(task: str) -> None:
+alone = functools.cache(functools.partial(run, mode=None))
+
+
+@pytest.mark.parametrize(
+    ("task", "mode"),
+    [*(("idgen", mode) for mode in sharding.MODES), ("idrank", "fsdp"), ("expgen", "both")],
+)
+def test_fifty_steps_in_float64_are_the_same_on_one_device_and_eight(task: str, mode: str) -> None:
     with jax.enable_x64(True):
-        one = run(task, sharding.make_mesh(devices=jax.devices()[:1]), REPLICATED, 50, np.float64)
-        eight = run(task, sharding.make_mesh(4, 2), FSDP, 50, np.float64)
+        one, eight = alone(task, steps=50, dtype=np.float64), run(task, mode, 50, np.float64)
     assert jax.tree.leaves(one[0].params)[0].dtype == np.float64
     np.testing.assert_allclose(one[1], eight[1], rtol=1e-9)
-    assert_close(one[0].params, eight[0].params, 1e-9)
-    assert_close(one[0].ema_params, eight[0].ema_params, 1e-9)
+    assert_close(one[0], eight[0], 1e-9)
 
 
 @pytest.mark.slow
-def test_arcface_in_float64_is_the_same_on_one_device_and_eight() -> None:
+@pytest.mark.parametrize("mode", ["data", "both"])
+def test_arcface_in_float64_is_the_same_on_one_device_and_eight(mode: str) -> None:
     """BatchNorm sees the whole batch, one picture a device; the plateau is everywhere the same."""
     with jax.enable_x64(True):
-        one, eight = (
-            run("idgen", sharding.make_mesh(*sizes), rules, 4, np.float64, pictures=True)
-            for sizes, rules in (((1, 1, jax.devices()[:1]), REPLICATED), ((4, 2), FSDP))
-        )
+        one, eight = (run("idgen", m, 4, np.float64, pictures=True) for m in (None, mode))
     stats = one[0].params["encoder"]["arcface"]["batch_stats"]
     assert stats["out_norm"]["var"].dtype == np.float64
     np.testing.assert_allclose(one[1], eight[1], rtol=1e-9)
     assert_close(one[0], eight[0], 1e-9)
 
 
-def test_five_steps_in_float32_are_the_same_on_one_device_and_eight() -> None:
-    one = run("idgen", sharding.make_mesh(devices=jax.devices()[:1]), REPLICATED, 5, np.float32)
-    eight = run("idgen", sharding.make_mesh(), REPLICATED, 5, np.float32)
+@pytest.mark.parametrize("mode", sharding.MODES)
+def test_five_steps_in_float32_are_the_same_on_one_device_and_eight(mode: str) -> None:
+    one, eight = alone("idgen", steps=5, dtype=np.float32), run("idgen", mode, 5, np.float32)
     np.testing.assert_allclose(one[1], eight[1], rtol=1e-5)
 
 
-def test_the_first_gradient_is_the_same_on_one_device_and_eight() -> None:
+@pytest.mark.parametrize("mode", sharding.MODES)
+def test_the_first_gradient_is_the_same_on_one_device_and_eight(mode: str) -> None:
     config, constants, made = toy.config("idgen"), toy.constants("idgen"), train.TASKS["idgen"]
-    params = made.init(config.model.to_dict(), jax.random.key(1), constants)
 
-    def gradient(mesh: Mesh) -> Any:
-        by_batch, everywhere = sharding.of_batch(mesh), sharding.replicated(mesh)
-        batch = sharding.put_batch(next(toy.Batches()), by_batch)
-        held = sharding.put_global((params, constants), everywhere)
+    def loss_fn(params: Any, batch: Any, key: Any, constants: Any) -> Any:
+        return made.loss_fn(config.model.to_dict(), params, constants, batch, key)
 
-        def loss_fn(params: Any, constants: Any, batch: Any, key: Any) -> Any:
-            return made.loss_fn(config.model.to_dict(), params, constants, batch, key)[0]
+    def gradient(mode: str | None) -> Any:
+        with on_mesh(config, mode):
+            program = train.program(config, constants)
+        layout = jax.tree.map(lambda x: x.sharding, program.abstract.params)
+        everywhere = sharding.replicated(program.mesh)
+        batch = sharding.put_batch(next(toy.Batches()), sharding.of_batch(program.mesh))
+        params = jax.device_put(start("idgen", False).params, layout)
+        key, held = jax.device_put((jax.random.key(0), constants), everywhere)
+        spread = sharding.spread(jax.value_and_grad(loss_fn, has_aux=True), layout, ("basis",))
+        return jax.device_get(jax.jit(spread)(params, batch, key, held)[1])
 
-        key = jax.device_put(jax.random.key(0), everywhere)
-        return jax.device_get(jax.jit(jax.grad(loss_fn))(*held, batch, key))
-
-    one, eight = (gradient(sharding.make_mesh(devices=jax.devices()[:n])) for n in (1, 8))
+    one, eight = gradient(None), gradient(mode)
     difference = jax.tree.map(np.subtract, one, eight)
     norms = [float(optim_norm(tree)) for tree in (difference, one)]
     assert norms[0] < 1e-5 * norms[1]
@@ -140,3 +161,55 @@ def test_a_rule_that_finds_nothing_is_an_error() -> None:
 def test_a_mesh_of_another_size_is_an_error() -> None:
     with pytest.raises(ValueError, match="3 x fsdp 2 is not the number of devices, 8"):
         sharding.make_mesh(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("mode", "data", "fsdp", "shape"),
+    [
+        ("data", -1, -1, (8, 1)),
+        ("data", 8, 1, (8, 1)),
+        ("fsdp", -1, -1, (1, 8)),
+        ("fsdp", 1, 8, (1, 8)),
+        ("both", 2, -1, (2, 4)),
+        ("both", -1, 2, (4, 2)),
+        ("both", -1, -1, (1, 8)),  # the devices of each process hold the state together
+    ],
+)
+def test_the_mode_chooses_the_mesh(mode: str, data: int, fsdp: int, shape: tuple) -> None:
+    config = {"mode": mode, "data": data, "fsdp": fsdp, "rules": ()}
+    assert tuple(sharding.mesh_of(config).shape.values()) == shape
+    assert sharding.rules_of(config) == ((".*", "replicate" if mode == "data" else "fsdp"),)
+    assert sharding.rules_of({**config, "rules": FSDP}) == FSDP
+
+
+@pytest.mark.parametrize(
+    ("mode", "data", "fsdp", "said"),
+    [
+        ("zero", -1, -1, "mesh.mode is 'zero'; use 'data', 'fsdp', 'both'"),
+        ("data", -1, 8, "mesh.fsdp is 8, but mesh.mode is 'data'; leave it at -1, or set"),
+        ("fsdp", 2, 4, "mesh.data is 2, but mesh.mode is 'fsdp'"),
+        ("both", 3, 2, "data 3 x fsdp 2 is not the number of devices, 8"),
+        ("both", -1, 0, "data -1 and fsdp 0 must be -1 or positive"),
+    ],
+)
+def test_a_mesh_that_does_not_fit_is_an_error(mode: str, data: int, fsdp: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        sharding.mesh_of({"mode": mode, "data": data, "fsdp": fsdp})
+
+
+def test_a_rule_may_name_the_axes() -> None:
+    """Any spec of params gives the same gradients: over both axes, and over one of them."""
+    mesh = sharding.make_mesh(4, 2)
+    params = {"a": jnp.arange(32.0).reshape(8, 4) / 32, "b": jnp.ones((4, 2)), "c": jnp.ones(2)}
+    rules = (("a", (("data", "fsdp"), None)), ("b", ("data", "fsdp")), (".*", "replicate"))
+    rows = jnp.arange(128.0).reshape(16, 8) / 128
+
+    def loss_fn(params: Any, batch: Any, key: Any, constants: Any) -> Any:
+        out = jnp.tanh(batch @ params["a"]) @ params["b"] + params["c"][None]
+        return jnp.mean(out**2), {"mean": jnp.mean(out)}
+
+    gradients = jax.value_and_grad(loss_fn, has_aux=True)
+    layout = sharding.of_tree(params, mesh, rules)
+    assert layout["a"].spec == PartitionSpec(("data", "fsdp"), None)
+    spread = jax.jit(sharding.spread(gradients, layout), out_shardings=(None, layout))
+    assert_close(spread(params, rows, None, None), gradients(params, rows, None, None), 1e-5)
