@@ -51,9 +51,11 @@ def set_lengths(config: ConfigDict, demo: bool, total: int, patience: int) -> No
     """Steps in all; and the few of the demo."""
     config.total_steps, config.patience_steps = total, patience
     config.log_steps, config.eval_steps, config.ckpt_steps = 100, 500, 1000
+    config.picture_steps = 1000
     if demo:
         config.total_steps, config.patience_steps = 300, 0
         config.log_steps, config.eval_steps, config.ckpt_steps = 50, 100, 300
+        config.picture_steps = 0  # compiling what draws them is a part of so short a run
         config.optim.warmup_steps, config.ema_decay = 20, 0.98
         config.input.batch_size = min(config.input.batch_size, 128)
 
@@ -63,6 +65,7 @@ def set_published(config: ConfigDict, tiny: bool, learning_rate: float, batch_si
     hidden faces. What the encoder's `frozen_stages` cover is not trained at all."""
     config.total_steps, config.patience_steps = 200_000, 0
     config.log_steps, config.eval_steps, config.ckpt_steps = 100, 2000, 2000
+    config.picture_steps = 2000
     rates = {"learning_rate": learning_rate, "schedule": "plateau", "warmup_steps": 0}
     config.optim.update({**rates, "weight_decay": 1e-4, "b2": 0.999, "clip": 0.0})
     config.optim.groups = ConfigDict({"^encoder/": 1e-4 / learning_rate})
@@ -71,6 +74,7 @@ def set_published(config: ConfigDict, tiny: bool, learning_rate: float, batch_si
     if tiny:
         config.total_steps = 8
         config.log_steps, config.eval_steps, config.ckpt_steps = 1, 4, 4
+        config.picture_steps = 8
         config.input.batch_size = 4
 
 

@@ -10,7 +10,7 @@ from ofer_jax import checkpoint, flame
 # How long, how often, on what machine, and where files lie. (The head is compared by its hash.)
 MAY_CHANGE = (
     *("total_steps", "log_steps", "eval_steps", "ckpt_steps", "patience_steps", "keep", "mesh"),
-    *("head", "idgen", "input.dir", "input.candidates", "candidates.dir"),
+    *("picture_steps", "head", "idgen", "input.dir", "input.candidates", "candidates.dir"),
 )
 
 

@@ -22,7 +22,7 @@ PROGRESS = frozenset({"tqdm"})
 CORE = {"across", "arrays", "flame", "diffusion", "losses", "metrics", "render"}
 TRAINING = CORE | {
     *("models", "state", "optim", "sharding", "parts", "tasks", "checkpoint", "seals", "train"),
-    *("best", "stopping", "nonfinite", "gradients"),
+    *("best", "stopping", "nonfinite", "profiling", "gradients"),
 }
 EVERYTHING = {"*"}
 
@@ -55,7 +55,7 @@ RULES = {
     "checkpoint": Rule(MATHS | {"orbax"}, {"state", "sharding", "seals"}),
     "seals": Rule(set(), set()),
     "parts": Rule({"numpy"}, set()),
-    "stopping": Rule({"jax"}, set()),
+    **dict.fromkeys(("stopping", "profiling"), Rule({"jax"}, set())),
     "writers": Rule(PLAIN | {"tqdm"}, {"events"}),
     "events": Rule(PLAIN | {"tensorboardX", "google"}, set()),
     "convert": Rule(PLAIN, set(), frozenset({"torch", "onnx", "safetensors"})),

@@ -120,6 +120,7 @@ def config(task: str, total_steps: int = 20) -> ConfigDict:
             "log_steps": 1,
             "eval_steps": 5,
             "ckpt_steps": 5,
+            "picture_steps": 0,
         }
     )
 
