@@ -7,7 +7,7 @@ whose best params draw its candidates. The paper's own configs also take --flame
 --arcface FILE and --farl FILE.
 """
 
-import functools
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +18,8 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from data_pipelines import input as batches
-from launch import candidates, held_out, inputs, record, resume, setup
-from ofer_jax import checkpoint, state, train, writers
+from launch import candidates, distributed, dry_run, held_out, inputs, resume, setup, start
+from ofer_jax import checkpoint, pictures, stopping, train
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "configs/TASK_openhead.py")
 FLAME = flags.DEFINE_string("flame", None, "your FLAME: a folder, .pkl or .npz (config.head)")
@@ -27,19 +27,29 @@ ENCODERS = {
     name: flags.DEFINE_string(name, None, f"{title} weights to start from, in any published file")
     for name, title in (("arcface", "ArcFace's"), ("farl", "FaRL's"))
 }
-WORKDIR = flags.DEFINE_string("workdir", None, "where checkpoints and metrics go", required=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "where checkpoints and metrics go")
 DATA = flags.DEFINE_string("data", None, "folder of the data set (default: config.input.dir)")
+PROFILE = flags.DEFINE_integer("profile", 0, "steps to trace into WORKDIR/profile", 0)
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "only compile, and print memory and FLOPs a step")
 
 
 def main(argv: Sequence[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unknown argument {argv[1]!r}")
-    config, workdir = CONFIG.value, Path(WORKDIR.value)
+    if not (WORKDIR.value or DRY_RUN.value):
+        raise app.UsageError("--workdir is needed")
+    config = CONFIG.value
     config.input.dir, config.head = DATA.value or config.input.dir, FLAME.value or config.head
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(stopping.STATUS))  # nothing to save yet
     try:
-        run(config, workdir)
-    except (ValueError, OSError) as error:
-        sys.exit(f"launch.train: {error}")
+        distributed.initialize()
+        if DRY_RUN.value:
+            print(dry_run.report(config))
+        else:
+            run(config, Path(WORKDIR.value))
+    except (ValueError, OSError, FloatingPointError, stopping.Stopped) as error:
+        print(f"launch.train: {error}", file=sys.stderr)
+        sys.exit(stopping.STATUS if isinstance(error, stopping.Stopped) else 1)
 
 
 def run(config: Any, workdir: Path) -> None:
@@ -50,21 +60,18 @@ def run(config: Any, workdir: Path) -> None:
     inputs.check_data(config, meta, head[0])
     resume.check(config, workdir, head[0])  # before anything is written
     constants = setup.constants_of(config.to_dict(), *head)
-    fresh = not checkpoint.exists(workdir)
-    pretrained = inputs.pretrained(config.model.encoder.name, files) if fresh else {}
+    goes_on, encoder = checkpoint.exists(workdir), config.model.encoder.name
+    pretrained = {} if goes_on else inputs.pretrained(encoder, files)
     drawn = candidates.prepare(config, workdir)
-    evaluators = {"valid": train.make_evaluator(config, constants, held_out.arrays(config))}
+    arrays = held_out.arrays(config)
     place = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     train_iter = batches.make_train_iter(config.input, seed=config.seed, features=features, **place)
-    writer: train.Writer = writers.Silent()
-    if jax.process_index() == 0:
-        writer = writers.Writer(workdir, config.task, config.log_steps)
-        record.write(config, workdir, head, meta, inputs.told(files))
-        init = functools.partial(train.TASKS[config.task].init, config.model.to_dict())
-        params = jax.eval_shape(init, jax.random.key(0), constants)
-        print(state.table(params), file=sys.stderr)
+    illustrate = config.get("picture_steps") and pictures.make(config, *head, constants, arrays)
+    writer = start.tell(config, workdir, head, meta, files, constants)
     given = {"constants": {**constants, **drawn}, "writer": writer, "pretrained": pretrained}
-    train.train(config, workdir, train_iter, evaluators, **given)
+    given |= {"illustrate": illustrate, "profile": PROFILE.value}
+    valid = {"valid": train.make_evaluator(config, constants, arrays)}
+    train.train(config, workdir, train_iter, valid, **given)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from ofer_jax import seals
 
 Tree = Any
 MOST = 64  # checkpoints that are looked at
+logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax tells of every file otherwise
 
 
 class _Position:
@@ -106,7 +107,6 @@ class Checkpoints:
     """The checkpoints of a working directory; a context manager. Restore before you save."""
 
     def __init__(self, workdir: str | Path, keep: int = 2) -> None:
-        logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax tells of every file otherwise
         self._root = Path(workdir).resolve()
         self._states = _Saver(self._root / "checkpoints", keep)
         self._best = _Saver(self._root / "best", 2)
@@ -206,11 +206,11 @@ def _best_loader(abstract: Tree) -> Callable[[Path], Tree]:
 
 def _load(path: Path, parts: dict[str, Any]) -> dict[str, Any]:
     """Each process reads by itself: one that fails must not leave the others waiting for it."""
-    me = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}"
-    )
-    with ocp.Context(multiprocessing_options=alone):
+    me, context = jax.process_index(), ocp.Context()
+    context.multiprocessing.primary_host = me
+    context.multiprocessing.active_processes = {me}
+    context.multiprocessing.barrier_sync_key_prefix = f"process_{me}"
+    with context:
         return ocp.load_checkpointables(path, parts)
 
 

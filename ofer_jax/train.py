@@ -6,6 +6,7 @@ each part of them is kept from where it did best: over-fitting is the main dange
 """
 
 import functools
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -17,7 +18,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ofer_jax import gradients, nonfinite, optim, sharding
+from ofer_jax import gradients, nonfinite, optim, profiling, sharding
 from ofer_jax import state as state_lib
 from ofer_jax.arrays import Array, Key
 from ofer_jax.best import Best
@@ -38,6 +39,8 @@ class Writer(Protocol):
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None: ...
 
+    def picture(self, step: int, picture: np.ndarray | None) -> None: ...
+
     def flush(self) -> None: ...
 
     def progress(self, step: int) -> None: ...
@@ -54,12 +57,15 @@ def train(
     constants: Mapping[str, np.ndarray],
     writer: Writer,
     pretrained: Mapping[str, Any] | None = None,
+    illustrate: Callable[[Any], np.ndarray | None] | None = None,
+    profile: int = 0,
 ) -> TrainState:
     """Train until `config.total_steps`, going on from the newest checkpoint in `workdir`.
 
     Args:
       config: task, model (the task's config), seed, optim, mesh (data, fsdp, rules), ema_decay,
-        total_steps, log_steps, eval_steps, ckpt_steps, patience_steps (0: never stop early), keep.
+        total_steps, log_steps, eval_steps, ckpt_steps, picture_steps, patience_steps (0:
+        never stop early), keep.
       workdir: of checkpoints.
       train_iter: gives this process's rows of each batch; has get_state and set_state.
       evaluators: averaged params -> figures; those of 'valid' choose what is kept as best.
@@ -67,6 +73,8 @@ def train(
       writer: of metrics and progress.
       pretrained: a partial tree of params (numpy arrays), as {'encoder': {'arcface': ...}}, that
         takes the place of fresh values at the start of a new run.
+      illustrate: averaged params -> a picture, for the writer; called on every process.
+      profile: steps to trace into WORKDIR/profile, after a warm-up (`profiling`).
 
     Returns:
       The last state.
@@ -82,6 +90,8 @@ def train(
     constants = sharding.put_global(dict(constants), everywhere)
     key = jax.random.key(config.seed)
     state_lib.overlay(run.abstract.params, pretrained or {})  # refuse what does not fit
+    if jax.process_index() == 0:
+        print(sharding.told(run.abstract), file=sys.stderr)
     taken, stopping = deque[tuple[int, Any, dict[str, Any]]](), False
 
     def settle(state: TrainState, steps: int) -> None:
@@ -97,7 +107,12 @@ def train(
             if step % config.log_steps == 0:
                 writer.scalars(step, metrics)
 
-    with Stop() as stop, Checkpoints(workdir, config.keep) as checkpoints, closing(writer):
+    with (
+        Stop() as stop,
+        Checkpoints(workdir, config.keep) as checkpoints,
+        closing(writer),
+        profiling.Trace(Path(workdir) / "profile", profile) as trace,
+    ):
         state = checkpoints.restore(run.abstract, train_iter)
         if state is None:
             state = run.start(jax.random.fold_in(key, 2**31), constants)
@@ -107,6 +122,7 @@ def train(
         writer.open(start, config.total_steps)
         over = start % config.eval_steps == 0 and best.stale(start, config.patience_steps)
         for step in range(start + 1, start + 1 if over else config.total_steps + 1):
+            trace.begin(step, state)
             batch = sharding.put_batch(next(train_iter), by_batch)
             state, metrics = run.step(state, batch, key, constants)
             taken.append((step, batch, metrics))
@@ -123,6 +139,9 @@ def train(
                     if name == "valid":
                         best.update(step, state.averaged, figures)
                 last |= best.stale(step, config.patience_steps)
+            if illustrate and (last or step % config.picture_steps == 0):
+                settle(state, 0)
+                writer.picture(step, illustrate(state.averaged))
             stopping = stop.agreed(step) and not last
             if step % config.ckpt_steps == 0 or last or stopping:
                 settle(state, 0)
@@ -171,7 +190,7 @@ def program(config: Any, constants: Mapping[str, Any]) -> Program:
     abstract = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, layout
     )
-    start = jax.jit(init, out_shardings=layout, compiler_options=_quick())
+    start = jax.jit(init, out_shardings=layout, compiler_options=quick())
     return Program(mesh, abstract, start, step)
 
 
@@ -181,7 +200,7 @@ def training_model(config: Any) -> dict[str, Any]:
     return {**config.model.to_dict(), "compute_dtype": config.get("compute_dtype", "float32")}
 
 
-def _quick() -> dict[str, int] | None:
+def quick() -> dict[str, int] | None:
     """Compiler options for what runs once or seldom: on a CPU, compiling takes the longest."""
     return {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
 

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+from PIL import Image
+
 from ofer_jax import events
 
 
@@ -36,8 +39,19 @@ class Writer:
         numbers = {name: float(value) for name, value in values.items()}
         self._file.write(json.dumps({"step": step, **numbers}) + "\n")
         self._file.flush()
-        self._progress.figures |= numbers
+        self._progress.figures |= {k: v for k, v in numbers.items() if not k.startswith("norm/")}
         self._board.scalars(step, numbers)
+
+    def picture(self, step: int, picture: np.ndarray | None) -> None:
+        """WORKDIR/pictures/STEP.png and TensorBoard's 'samples'; uint8 RGB [H, W, 3]."""
+        if picture is None:
+            return
+        path = self.path.parent / "pictures" / f"{step}.png"
+        path.parent.mkdir(exist_ok=True)
+        part = path.with_suffix(".part")
+        Image.fromarray(picture).save(part, format="PNG")
+        os.replace(part, path)
+        self._board.picture(step, "samples", picture)
 
     def flush(self) -> None:
         """Return when everything is on disk."""
@@ -65,6 +79,9 @@ class Silent:
         """Do nothing."""
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def picture(self, step: int, picture: np.ndarray | None) -> None:
         """Do nothing."""
 
     def flush(self) -> None:

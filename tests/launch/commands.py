@@ -92,7 +92,7 @@ def wrong_flags(text: str) -> list[str]:
         words = shlex.split(rest, comments=True)
         given = [word.removeprefix("--") for word in words if word.startswith("--")]
         names = [word.partition("=")[0] for word in given]
-        known = flags_of(module) | flags_of("distributed")
+        known = flags_of(module)
         wrong += [f"--{n}" for n in names if not n.startswith("config.") and n not in known]
         fields = [name.removeprefix("config.") for name in names if name.startswith("config.")]
         wrong += wrong_fields(config_of(words), fields)
