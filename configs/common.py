@@ -31,11 +31,14 @@ def base(task: str) -> ConfigDict:
             "b1": 0.9,
             "b2": 0.99,
             "clip": 1.0,
+            "clip_by": "part",  # or 'global': by the norm of all params
+            "accumulate": 1,  # microbatches a step, one after another: for less memory
             "groups": ConfigDict(),  # regex -> factor on the learning rate; 0 freezes
         }
     )
     config.mesh = ConfigDict({"mode": "data", "data": -1, "fsdp": -1, "rules": ()})
     config.ema_decay = 0.999
+    config.compute_dtype = "float32"  # or 'bfloat16': of the networks, in training
     config.keep = 2
     return config
 

@@ -1,8 +1,8 @@
 """The optimiser: AdamW with warm-up, gradient clipping, and slow or frozen groups of params.
 
 Weight decay falls on kernels alone (two or more dimensions). Each part of the params (encoder, net,
-regressor) is clipped by its own norm, so that no part can throttle another. Whatever lies under
-'batch_stats' holds statistics, not weights, and never gets a step.
+regressor) is clipped by its own norm, so that no part can throttle another; or all are by the norm
+of all. Whatever lies under 'batch_stats' holds statistics, not weights, and never gets a step.
 
 The schedule 'plateau' is the published one, PyTorch's ReduceLROnPlateau: all rates times 0.99 when
 the training loss, averaged over an epoch, has for more than 2 epochs not been below its best by a
@@ -28,20 +28,20 @@ def make(
 
     Args:
       config: learning_rate; schedule ('constant', 'cosine', to zero at the end, or 'plateau');
-        warmup_steps; epoch_steps (for 'plateau'); weight_decay; b1; b2; clip (0: none); groups: a
-        mapping regex -> factor on the learning rate, by the param's path ('encoder/...'), 0
-        freezes; of several that fit the last counts.
+        warmup_steps, of any schedule; epoch_steps (for 'plateau'); weight_decay; b1; b2; clip (0:
+        none); clip_by ('part' or 'global'); groups: a mapping regex -> factor on the learning rate,
+        by the param's path ('encoder/...'), 0 freezes; of several that fit the last counts.
       total_steps: length of the cosine.
       frozen: regexes of whole paths, or of their beginnings, of what is never trained.
 
     Raises:
-      ValueError: for an unknown schedule, or 'plateau' without `epoch_steps`.
+      ValueError: for an unknown schedule or `clip_by`, or 'plateau' without `epoch_steps`.
     """
     by_path = factors(config, frozen)
     steps: dict[Hashable, optax.GradientTransformation] = {
         f: _adamw(config, total_steps, f) for f in {0.0, 1.0, *by_path.values()}
     }
-    clip = clip_by_part(config["clip"]) if config.get("clip") else optax.identity()
+    clip = clipping(config.get("clip", 0.0), config.get("clip_by", "part"))
     grouped = optax.partition(steps, lambda params: labels(params, by_path))
     if config["schedule"] != "plateau":
         return optax.chain(clip, grouped)
@@ -135,10 +135,21 @@ def _name(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def clip_by_part(max_norm: float) -> optax.GradientTransformation:
-    """Clip each top-level entry of the params' dict by its own global norm."""
+def clipping(max_norm: float, by: str = "part") -> optax.GradientTransformation:
+    """Clip each top-level entry of the params' dict by its own norm ('part'), or all by the norm of
+    all ('global'; Pascanu et al., ICML 2013). 0: not at all.
+
+    Raises:
+      ValueError: for another `by`.
+    """
+    if by not in ("part", "global"):
+        raise ValueError(f"optim.clip_by is {by!r}; use 'part' or 'global'")
+    if not max_norm:
+        return optax.identity()
 
     def update(updates: Tree, state: Any, params: Tree = None) -> tuple[Tree, Any]:
+        if by == "global":
+            return _clip(updates, max_norm), state
         return {name: _clip(part, max_norm) for name, part in updates.items()}, state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

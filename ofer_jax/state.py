@@ -2,7 +2,8 @@
 
 The averaged params follow ema <- d ema + (1 - d) params, with d = min(decay, (1 + n) / (10 + n))
 after n steps, so that the start does not linger. Statistics that move without a gradient (those of
-BatchNorm) are averaged like the params they belong to.
+BatchNorm) are averaged like the params they belong to. A run without an average has no second copy
+of its params: `averaged` are then these.
 """
 
 from collections.abc import Mapping
@@ -26,13 +27,20 @@ class TrainState:
 
     step: Int[Array, ""]
     params: Tree
-    ema_params: Tree
+    ema_params: Tree  # None without an average
     opt_state: Tree
 
+    @property
+    def averaged(self) -> Tree:
+        """The params to judge and to keep."""
+        return self.params if self.ema_params is None else self.ema_params
 
-def create(params: Tree, tx: optax.GradientTransformation) -> TrainState:
-    """State at step 0."""
-    ema = jax.tree.map(jnp.copy, params)
+
+def create(
+    params: Tree, tx: optax.GradientTransformation, ema_decay: float | None = None
+) -> TrainState:
+    """State at step 0; with an `ema_decay` of 0 it keeps no average."""
+    ema = None if ema_decay == 0 else jax.tree.map(jnp.copy, params)
     return TrainState(jnp.zeros((), jnp.int32), params, ema, tx.init(params))
 
 
@@ -43,7 +51,7 @@ def apply_gradients(
     ema_decay: float,
     loss: Scalar,
     moved: Tree,
-) -> TrainState:
+) -> tuple[TrainState, dict[str, Scalar]]:
     """One step of the optimiser and of the average.
 
     Args:
@@ -53,15 +61,31 @@ def apply_gradients(
       ema_decay: d.
       loss: of the step, for a schedule that watches it.
       moved: the partial params that are taken over as they are; {} for none.
+
+    Returns:
+      The state after it, and the norms: 'norm/grad', before any clipping, 'norm/param', before the
+      step, and 'norm/update'; and of each part ('norm/grad/net').
     """
     updates, opt_state = tx.update(grads, state.opt_state, state.params, value=loss)
     params = overlay(optax.apply_updates(state.params, updates), moved)
-    n = state.step.astype(jnp.float32)
-    decay = jnp.minimum(ema_decay, (1 + n) / (10 + n))
-    ema = jax.tree.map(
-        lambda a, p: a + (1 - decay).astype(p.dtype) * (p - a), state.ema_params, params
-    )
-    return replace(state, step=state.step + 1, params=params, ema_params=ema, opt_state=opt_state)
+    ema = state.ema_params
+    if ema is not None:
+        n = state.step.astype(jnp.float32)
+        decay = jnp.minimum(ema_decay, (1 + n) / (10 + n))
+        ema = jax.tree.map(lambda a, p: a + (1 - decay).astype(p.dtype) * (p - a), ema, params)
+    after = TrainState(state.step + 1, params, ema, opt_state)
+    return after, norms(grad=grads, param=state.params, update=updates)
+
+
+def norms(**trees: Mapping[str, Tree]) -> dict[str, Scalar]:
+    """'norm/NAME' and 'norm/NAME/PART' of dicts of parts (of arrays), all Euclidean."""
+    found = {}
+    for name, tree in trees.items():
+        parts = {part: leaves for part, leaves in tree.items() if jax.tree.leaves(leaves)}
+        squares = {part: optax.tree.norm(leaves, squared=True) for part, leaves in parts.items()}
+        found[f"norm/{name}"] = jnp.sqrt(sum(squares.values(), start=jnp.zeros(())))
+        found |= {f"norm/{name}/{part}": jnp.sqrt(square) for part, square in squares.items()}
+    return found
 
 
 def overlay(tree: Tree, part: Tree, path: str = "params") -> Tree:
@@ -97,11 +121,10 @@ def start_from(state: TrainState, pretrained: Tree) -> TrainState:
         values = np.array(new, old.dtype)  # a copy: the step gives its buffers away
         return jax.make_array_from_callback(old.shape, old.sharding, lambda i: values[i])
 
-    params, ema = (
-        jax.tree.map(place, tree, overlay(tree, pretrained))
-        for tree in (state.params, state.ema_params)
-    )
-    return replace(state, params=params, ema_params=ema)
+    def started(tree: Tree) -> Tree:
+        return None if tree is None else jax.tree.map(place, tree, overlay(tree, pretrained))
+
+    return replace(state, params=started(state.params), ema_params=started(state.ema_params))
 
 
 def table(params: Tree) -> str:

@@ -45,9 +45,33 @@ def test_a_group_that_finds_nothing_is_an_error() -> None:
 
 def test_each_part_is_clipped_by_its_own_norm() -> None:
     grads = {"net": {"kernel": jnp.full((2, 2), 50.0)}, "encoder": {"kernel": jnp.full(4, 0.1)}}
-    clipped, _ = optim.clip_by_part(1.0).update(grads, optax.EmptyState())
+    clipped, _ = optim.clipping(1.0).update(grads, optax.EmptyState())
     np.testing.assert_allclose(optax.tree.norm(clipped["net"]), 1.0, rtol=1e-6)
     np.testing.assert_array_equal(clipped["encoder"]["kernel"], grads["encoder"]["kernel"])
+
+
+def test_all_parts_are_clipped_by_the_norm_of_all() -> None:
+    grads = {"net": {"kernel": jnp.full((2, 2), 3.0)}, "encoder": {"kernel": jnp.full(4, 4.0)}}
+    clipped, _ = optim.clipping(1.0, "global").update(grads, optax.EmptyState())
+    np.testing.assert_allclose(clipped["net"]["kernel"], 0.3, rtol=1e-6)
+    np.testing.assert_allclose(clipped["encoder"]["kernel"], 0.4, rtol=1e-6)
+    small = jax.tree.map(lambda g: g / 100, grads)
+    same, _ = optim.clipping(1.0, "global").update(small, optax.EmptyState())
+    jax.tree.map(np.testing.assert_array_equal, same, small)
+    with pytest.raises(ValueError, match="clip_by is 'norm'; use 'part' or 'global'"):
+        optim.make({**CONFIG, "clip": 1.0, "clip_by": "norm"}, 10)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "plateau"])
+def test_every_schedule_warms_up(schedule: str) -> None:
+    config = {**CONFIG, "schedule": schedule, "warmup_steps": 4, "epoch_steps": 1}
+    tx, grads = optim.make(config, 1000), jax.tree.map(jnp.ones_like, PARAMS)
+    state, steps = tx.init(PARAMS), []
+    for _ in range(5):
+        updates, state = tx.update(grads, state, PARAMS, value=jnp.zeros(()))
+        steps.append(-float(updates["net"]["kernel"][0, 0]))
+    np.testing.assert_allclose(steps[:4], [0.025, 0.04375, 0.0625, 0.08125], rtol=1e-3)
+    assert 0.0985 < steps[4] < 0.1001
 
 
 def test_the_cosine_ends_at_zero_after_a_warm_up() -> None:

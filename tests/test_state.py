@@ -14,7 +14,7 @@ PARAMS = {"net": {"kernel": jnp.ones(2)}, "encoder": {"batch_stats": {"mean": jn
 def test_what_moved_is_taken_over_and_averaged() -> None:
     tx, grads = optax.sgd(0.5), jax.tree.map(jnp.ones_like, PARAMS)
     moved = {"encoder": {"batch_stats": {"mean": jnp.full(2, 10.0)}}}
-    now = state.apply_gradients(
+    now, norms = state.apply_gradients(
         state.create(PARAMS, tx), grads, optax.with_extra_args_support(tx), 0.9, jnp.ones(()), moved
     )
     np.testing.assert_allclose(now.params["net"]["kernel"], 0.5)
@@ -22,6 +22,30 @@ def test_what_moved_is_taken_over_and_averaged() -> None:
     # After the first step the average keeps a tenth of what was.
     np.testing.assert_allclose(now.ema_params["net"]["kernel"], 0.55, rtol=1e-6)
     np.testing.assert_allclose(now.ema_params["encoder"]["batch_stats"]["mean"], 9.0, rtol=1e-6)
+    assert now.averaged is now.ema_params
+    assert {name: round(float(norm), 4) for name, norm in norms.items()} == {
+        "norm/grad": 2.0,
+        "norm/grad/net": round(2**0.5, 4),
+        "norm/grad/encoder": round(2**0.5, 4),
+        "norm/param": round(2**0.5, 4),
+        "norm/param/net": round(2**0.5, 4),
+        "norm/param/encoder": 0.0,
+        "norm/update": 1.0,
+        "norm/update/net": round(0.5**0.5, 4),
+        "norm/update/encoder": round(0.5**0.5, 4),
+    }
+
+
+def test_without_an_average_there_is_no_second_copy() -> None:
+    tx = optax.with_extra_args_support(optax.sgd(0.5))
+    fresh = state.create(PARAMS, tx, ema_decay=0.0)
+    grads = jax.tree.map(jnp.ones_like, PARAMS)
+    now, _ = state.apply_gradients(fresh, grads, tx, 0.0, jnp.ones(()), {})
+    assert now.ema_params is None
+    assert now.averaged is now.params
+    assert len(jax.tree.leaves(now)) == 1 + len(jax.tree.leaves(PARAMS))
+    made = state.start_from(fresh, {"net": {"kernel": np.array([3.0, 4.0])}})
+    np.testing.assert_array_equal(made.averaged["net"]["kernel"], [3.0, 4.0])
 
 
 def test_a_partial_tree_takes_the_place_of_fresh_params() -> None:

@@ -41,10 +41,8 @@ def as_input(out: Array, x: Array) -> Array:
 
 
 def attend(q: Float[Array, "*B N D"], k: Float[Array, "*B N D"]) -> Float[Array, "*B N N"]:
-    """softmax(q k^T / sqrt(D)); summed and exponentiated in float32 at least."""
-    scaled = q * q.shape[-1] ** -0.5
-    logits = jnp.matmul(scaled, k.swapaxes(-1, -2), preferred_element_type=wide(q).dtype)
-    return nn.softmax(logits, axis=-1)
+    """softmax(q k^T / sqrt(D)), the softmax in float32 at least."""
+    return nn.softmax(wide((q * q.shape[-1] ** -0.5) @ k.swapaxes(-1, -2)), axis=-1)
 
 
 class GroupNorm(nn.Module):

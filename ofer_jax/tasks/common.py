@@ -5,7 +5,9 @@ predicts eps (the published model) or v = sqrt(ab_t) eps - sqrt(1 - ab_t) x0 (Sa
 and is trained on the mean absolute (`l1`, published) or mean squared (`l2`) difference.
 
 A task's `config` is a plain dict that JSON can hold; it travels inside the inference bundle, so
-that a bundle needs nothing of `configs/`. Params are dicts: {'encoder': ..., 'net': ...}.
+that a bundle needs nothing of `configs/`. Params are dicts: {'encoder': ..., 'net': ...}. With
+'compute_dtype' 'bfloat16' the networks compute in that (see `models.layers`); schedules, noise,
+losses and samplers' steps do not. Training sets it for its own steps alone.
 """
 
 from collections.abc import Mapping
@@ -42,6 +44,18 @@ def picture_keys(key: Key[Array, "*B"], batch: int) -> Key[Array, "B"]:
     return key if key.ndim else jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(batch))
 
 
+def compute_dtype(config: Config) -> str | None:
+    """What the networks' layers compute in; None: as their inputs and params are.
+
+    Raises:
+      ValueError: for an unknown one.
+    """
+    name = config.get("compute_dtype", "float32")
+    if name not in ("float32", "bfloat16"):
+        raise ValueError(f"compute_dtype is {name!r}; use 'float32' or 'bfloat16'")
+    return None if name == "float32" else name
+
+
 def noise_schedule(config: Config) -> schedule.Schedule:
     """The linear schedule of `config['schedule']`: steps, beta_start, beta_end, and if they are not
     to be 'float64', tables."""
@@ -65,7 +79,7 @@ def normal_like(keys: Key[Array, "B"], x: Float[Array, "B *n"]) -> Float[Array, 
 
 def denoiser(config: Config, size: int) -> Denoiser:
     """The network for `size` coefficients."""
-    return Denoiser.from_config({**config["net"], "dim": size})
+    return Denoiser.from_config({**config["net"], "dim": size, "dtype": compute_dtype(config)})
 
 
 def init_denoiser(config: Config, key: Key[Array, ""], size: int) -> Params:

@@ -120,7 +120,7 @@ def _settings(config: Config) -> tuple[str, dict[str, Any]]:
     name = settings.pop("name")
     if name not in NAMES:
         raise ValueError(f"encoder {name!r} is not known; use one of {', '.join(NAMES)}")
-    return name, settings
+    return name, {**settings, "dtype": common.compute_dtype(config)}
 
 
 def _encode(
@@ -167,7 +167,7 @@ def _arcface(settings: dict[str, Any]) -> ArcFace:
 
 
 def _farl(settings: dict[str, Any]) -> FaRL:
-    return FaRL.from_config(settings.get("farl", {}))
+    return FaRL.from_config({**settings.get("farl", {}), "dtype": settings["dtype"]})
 
 
 def _identity(

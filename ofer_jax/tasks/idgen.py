@@ -110,7 +110,8 @@ def _is_imported(config: Config) -> bool:
 
 
 def _regressor(config: Config) -> Regressor:
-    return Regressor.from_config(config["regressor"])
+    settings = {**config["regressor"], "dtype": common.compute_dtype(config)}
+    return Regressor.from_config(settings)
 
 
 def _mica(config: Config) -> MicaRegressor:

@@ -98,7 +98,8 @@ def _scores(
     points = vertices(constants, shapes)
     if config["relative"]:
         points = (points - constants["template"][None, None]) * config["vertex_scale"]
-    return Ranker.from_config(config["net"]).apply({"params": params["net"]}, points, context)
+    net = Ranker.from_config({**config["net"], "dtype": common.compute_dtype(config)})
+    return net.apply({"params": params["net"]}, points, context)
 
 
 def loss_fn(
