@@ -3,8 +3,7 @@
     python -m launch.kills --kills 100
 
 SIGKILL comes at a random moment of the start, some steps later, or while a checkpoint is written.
-The killed run must end with the same bits: state, best params, metrics.jsonl and TensorBoard.
-"""
+The killed run must end with the same bits: state, best params, metrics.jsonl and TensorBoard."""
 
 import contextlib
 import functools
@@ -13,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 from absl import app, flags
@@ -27,22 +25,20 @@ KINDS = ("after some steps", "in a save", "at the start")
 
 
 def main(argv: list[str]) -> None:
-    out, rng, told = Path(OUT.value), random.Random(0), Counter[str]()
+    out, rng = Path(OUT.value), random.Random(0)
     if len(argv) > 1 or out.exists():
         raise app.UsageError(f"{out} must not be there, and arguments neither")
     made_up.write(out / "data")
     whole, killed = out / "whole", out / "killed"
     train = functools.partial(made_up.train, out / "data", 10 * KILLS.value + 50)
     failed = train(whole).wait()
-    while not failed and told.total() < KILLS.value:
-        kind = KINDS[told.total() % len(KINDS)]
-        kill(train(killed), killed, kind, rng)
-        told[kind] += 1
-        print(f"\rkills: {told.total()}", end="", file=sys.stderr, flush=True)
+    for number in range(0 if failed else KILLS.value):
+        kill(train(killed), killed, KINDS[number % len(KINDS)], rng)
+        print(f"\rkills: {number + 1}", end="", file=sys.stderr, flush=True)
     if failed or train(killed).wait():
         sys.exit(f"launch.kills: a run failed; see {whole}.log and {killed}.log")
+    print(f"\n{KILLS.value} kills, in turn {', '.join(KINDS)}")
     one, other = left(whole), left(killed)
-    print(f"\n{told.total()} kills: {', '.join(f'{n} {kind}' for kind, n in sorted(told.items()))}")
     for name in one:
         print(f"{name}: {'the same' if one[name] == other[name] else 'DIFFERENT'}")
     sys.exit(one != other)
@@ -75,8 +71,8 @@ def stat(path: Path) -> tuple[float, int]:
 
 def left(workdir: Path) -> dict[str, object]:
     """What is compared."""
-    text, numbers = (workdir / "metrics.jsonl").read_text(), events.read(workdir / "tensorboard")
     found = {name: checkpoint.digest(workdir / name) for name in ("checkpoints", "best")}
+    text, numbers = (workdir / "metrics.jsonl").read_text(), events.read(workdir / "tensorboard")
     return {**found, "metrics.jsonl": text, "tensorboard": numbers}
 
 

@@ -28,14 +28,16 @@ def write(out: Path, count: int = 64, width: int = 16) -> None:
         (folder / "meta.json").write_text(json.dumps(meta))
 
 
-def train(data: Path, steps: int, workdir: Path) -> subprocess.Popen[bytes]:
-    """launch.train of IdGen in `workdir`, with a checkpoint every few steps; WORKDIR.log tells of
-    it. On a CPU, unless JAX_PLATFORMS says otherwise; what is compiled is kept beside `data`."""
+def train(data: Path, steps: int, workdir: Path, *more: str) -> subprocess.Popen[bytes]:
+    """launch.train of IdGen in `workdir`, with a checkpoint every few steps, and `more` flags;
+    WORKDIR.log tells of it. On a CPU, unless JAX_PLATFORMS says otherwise; what is compiled is kept
+    beside `data`."""
     settings = f"total_steps={steps} log_steps=1 eval_steps=5 ckpt_steps=7 input.batch_size=16"
     settings += " optim.schedule=plateau optim.warmup_steps=0"
     command = [sys.executable, "-m", "launch.train", "--config=configs/idgen_openhead.py:demo"]
     command += [f"--data={data}", f"--workdir={workdir}"]
     command += [f"--config.{setting}" for setting in settings.split()]
+    command += more
     env = {"JAX_PLATFORMS": "cpu", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     env |= {"JAX_COMPILATION_CACHE_DIR": str(data.with_name("compiled"))}
     with workdir.with_suffix(".log").open("ab") as log:

@@ -66,7 +66,7 @@ def run(config: Any, workdir: Path) -> None:
     arrays = held_out.arrays(config)
     place = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     train_iter = batches.make_train_iter(config.input, seed=config.seed, features=features, **place)
-    illustrate = config.get("picture_steps") and pictures.make(config, *head, constants, arrays)
+    illustrate = pictures.make(config, *head, constants, arrays) if config.picture_steps else None
     writer = start.tell(config, workdir, head, meta, files, constants)
     given = {"constants": {**constants, **drawn}, "writer": writer, "pretrained": pretrained}
     given |= {"illustrate": illustrate, "profile": PROFILE.value}

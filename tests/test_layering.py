@@ -56,7 +56,7 @@ RULES = {
     "seals": Rule(set(), set()),
     "parts": Rule({"numpy"}, set()),
     **dict.fromkeys(("stopping", "profiling"), Rule({"jax"}, set())),
-    "writers": Rule(PLAIN | {"tqdm"}, {"events"}),
+    "writers": Rule(PLAIN | {"tqdm", "PIL"}, {"events"}),
     "events": Rule(PLAIN | {"tensorboardX", "google"}, set()),
     "convert": Rule(PLAIN, set(), frozenset({"torch", "onnx", "safetensors"})),
     "torchfile": Rule({"numpy"}, {"pickles"}),
