@@ -30,7 +30,6 @@ from ofer_jax import seals
 
 Tree = Any
 MOST = 64  # checkpoints that are looked at
-logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax tells of every file otherwise
 
 
 class _Position:
@@ -141,9 +140,12 @@ class Checkpoints:
 
     def save_best(self, best: Tree) -> None:
         """Replace the best by `best` (arrays)."""
+        # One write at a time: all processes have to do them in the same order.
+        self._states.wait()
         self._best.wait()
         # Numbered: a run that fell back may find a better one at an earlier step than the last.
-        self._best.start(max(_steps(self._best.folder), default=0) + 1, {"best": best})
+        newest, *_ = *_of_first(_steps(self._best.folder)), 0
+        self._best.start(newest + 1, {"best": best})
 
     def load_best(self, abstract: Tree) -> Tree | None:
         """The best so far, laid out as `abstract`, or None.
@@ -226,6 +228,7 @@ def _newest(folder: Path, load: Callable[[Path], Tree], damaged: Path | None = N
     Raises:
       ValueError: if there are some, and none can be read.
     """
+    logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax tells of every file otherwise
     steps, reasons = _of_first(_steps(folder)), dict[int, str]()
     for step in steps:
         found, reason = None, _damage(folder / str(step))

@@ -1,6 +1,9 @@
 """Checkpoints restore onto another mesh, with the iterator, and keep the newest and the best."""
 
 import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,3 +207,64 @@ def test_a_damaged_best_falls_back_too(tmp_path: Path) -> None:
     read = checkpoint.read_best(tmp_path, {"value": jnp.zeros(3)})
     np.testing.assert_array_equal(read["value"], np.ones(3))
     assert lose.parent.is_dir()  # a reader moves nothing
+
+
+TWO = """
+import sys
+import jax
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 2)
+port, me, workdir, again = sys.argv[1], int(sys.argv[2]), sys.argv[3], len(sys.argv) > 4
+jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=me)
+import numpy as np
+from ofer_jax import checkpoint, sharding
+from tests import toy
+mesh, batches = sharding.make_mesh(1, 4), toy.Batches()
+rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("fsdp"))
+def state(step):
+    values = np.random.default_rng(0).standard_normal((8, 1 << 14), np.float32)
+    values[:, 0] = step
+    return sharding.put_global({"a": values}, rows)
+def like(x):
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+with checkpoint.Checkpoints(workdir) as checkpoints:
+    if again:
+        found = checkpoints.restore(jax.tree.map(like, state(0)), batches)
+        best = checkpoints.load_best(jax.tree.map(like, state(0)))
+        values = [x.addressable_data(0)[0, 0].item() for x in (found["a"], best["a"])]
+        print(values, batches.position)
+    else:
+        for step in (5, 10):
+            batches.position = step
+            checkpoints.save_best(state(step))
+            checkpoints.save(step, state(step), batches)
+"""
+
+
+def two(root: Path, *words: str) -> list[str]:
+    """What each of two processes prints."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = str(listener.getsockname()[1])
+    line = [sys.executable, "-c", TWO, port]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": root}
+    started = [subprocess.Popen([*line, str(me), *words], **pipes) for me in range(2)]
+    try:
+        outputs = [process.communicate(timeout=240) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert not any(p.returncode for p in started), "".join(e[-2000:] for _, e in outputs)
+    return [out.splitlines()[-1] if out else "" for out, _ in outputs]
+
+
+@pytest.mark.slow
+def test_two_processes_agree_on_the_checkpoint_to_use(root: Path, tmp_path: Path) -> None:
+    two(root, str(tmp_path))
+    newest = tmp_path / "checkpoints" / "10"
+    assert (newest / seals.NAME).is_file()
+    # What process 1 wrote is gone, and no seal tells process 0: it can read its own part.
+    shutil.rmtree(newest / "state" / "ocdbt.process_1")
+    (newest / seals.NAME).unlink()
+    assert two(root, str(tmp_path), "again") == ["[5.0, 10.0] 5"] * 2
+    assert (tmp_path / "damaged" / "checkpoints_10").is_dir()
