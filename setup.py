@@ -27,6 +27,8 @@ EXTRAS = {
     # tfds 4.9.10 forgets to ask for importlib_resources.
     "data": ["tensorflow-datasets>=4.9.10", "importlib_resources", "grain", "array-record"],
     "test": ["flatbuffers", "onnx", "pyrefly", "pytest", "pytest-xdist", "pyyaml", "ruff"],
+    # What the benchmark compares with; nothing else needs it.
+    "torch": ["torch>=2.6"],
     # Reads insightface's glintr100.onnx.
     "onnx": ["onnx>=1.20"],
     # Rebuilds the embedded assets (data_pipelines/openhead) from their named packages.

@@ -177,6 +177,14 @@ def test_data_pipelines_import_no_training_and_no_launch() -> None:
     assert not bad, "\n".join(bad)
 
 
+def test_benchmarks_import_pytorch_in_files_of_their_own() -> None:
+    shared = MATHS | {"ml_collections"}
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        own = {"torch"} if "torch" in path.stem else set()
+        bad = refused(path, Rule(shared | own, EVERYTHING), {"benchmarks"})
+        assert not bad, "\n".join(bad)
+
+
 def test_nothing_imports_launch_or_tensorflow() -> None:
     for path in FILES:
         tops = {name.split(".")[0] for name, _ in imports(path)}

@@ -1,0 +1,147 @@
+"""Times, memory and operations of a training step on the devices at hand.
+
+A machine that others use too slows both sides of a comparison, and not alike. So the sides take
+turns, and of each turn it is recorded which share of the processor's time others had.
+"""
+
+import os
+import resource
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.cases import Case
+from ofer_jax import sharding, train
+
+Run = Callable[[], Any]
+QUIET = 0.1  # the largest share of the processor that others may have in a quiet turn
+
+
+class Step:
+    """A compiled training step and its state: calling it takes one step, without waiting."""
+
+    def __init__(self, case: Case) -> None:
+        program = train.program(case.config, case.constants)
+        by_batch = sharding.of_batch(program.mesh)
+        self.constants = sharding.put_global(case.constants, sharding.replicated(program.mesh))
+        self.batch = sharding.put_batch(case.batch, by_batch)
+        self.key = jax.random.key(case.config.seed)
+        lowered = program.step.lower(program.abstract, self.batch, self.key, self.constants)
+        begun = time.perf_counter()
+        self.compiled = lowered.compile()
+        self.compile_s = time.perf_counter() - begun
+        self.state, self.metrics = program.start(self.key, self.constants), None
+
+    def __call__(self) -> None:
+        self.state, self.metrics = self.compiled(self.state, self.batch, self.key, self.constants)
+
+    def wait(self) -> None:
+        """Until all steps taken are done."""
+        jax.block_until_ready((self.state, self.metrics))
+
+    def waited(self) -> None:
+        """One step, done."""
+        self()
+        self.wait()
+
+
+def turns(sides: Mapping[str, Run], rounds: int, seconds: float = 0.3) -> dict[str, np.ndarray]:
+    """Seconds a call of each side [rounds], the sides taking turns of about `seconds`; and under
+    'others' the largest share of the processor that other processes had in a round."""
+    repeats = {}
+    for name, run in sides.items():
+        run()
+        begun = time.perf_counter()
+        run()
+        repeats[name] = max(1, round(seconds / (time.perf_counter() - begun)))
+    found: dict[str, list[float]] = {name: [] for name in (*sides, "others")}
+    for _ in range(rounds):
+        shares = []
+        for name, run in sides.items():
+            begun, busy, own = time.perf_counter(), _busy(), time.process_time()
+            for _ in range(repeats[name]):
+                run()
+            spent = time.perf_counter() - begun
+            others = _busy() - busy - (time.process_time() - own)
+            shares.append(max(0.0, others / spent / (os.cpu_count() or 1)))
+            found[name].append(spent / repeats[name])
+        found["others"].append(max(shares))
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def _busy() -> float:
+    """Seconds that all processors have worked; 0 where the system does not tell."""
+    try:
+        fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    except OSError:
+        return 0.0
+    user, nice, system, _, _, irq, softirq, _ = map(int, fields)
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def matrix_rate(rounds: int = 5) -> float:
+    """FLOP/s of a float32 matrix product on one device, the best of some."""
+    size = 2048 if jax.default_backend() == "cpu" else 8192
+    a = jnp.ones((size, size))
+    product = jax.jit(jnp.matmul)
+    return 2 * size**3 / turns({"": lambda: product(a, a).block_until_ready()}, rounds)[""].min()
+
+
+def forget_peak() -> None:
+    """Start the count of peak memory anew, where the system lets us."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory() -> dict[str, int]:
+    """Bytes: of this process since `forget_peak`, and of the first device, if it tells."""
+    status = Path("/proc/self/status")
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for line in status.read_text().splitlines() if status.exists() else ():
+        if line.startswith("VmHWM"):
+            peak = 1024 * int(line.split()[1])
+    device = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    return {"process": peak, **({"device": device} if device else {})}
+
+
+def planned_memory(compiled: Any) -> dict[str, int]:
+    """What the compiled program asks of each device, bytes."""
+    found, fields = compiled.memory_analysis(), ("argument", "output", "alias", "temp")
+    return {name: getattr(found, f"{name}_size_in_bytes") for name in fields}
+
+
+def report(case: Case, steps: int, rounds: int = 5) -> dict[str, Any]:
+    """What `launch.benchmark train` tells of a case, from the median of `rounds` blocks that make
+    up `steps`."""
+    forget_peak()
+    step, block = Step(case), max(1, steps // rounds)
+    step.waited()
+
+    def run() -> None:
+        for _ in range(block):
+            step()
+        step.wait()
+
+    found = turns({"step": run}, rounds, seconds=0)
+    seconds, rate = float(np.median(found["step"])) / block, matrix_rate()
+    flops = float(step.compiled.cost_analysis()["flops"])
+    return {
+        **case.name,
+        "devices": jax.device_count(),
+        "examples_per_s": case.config.input.batch_size / seconds,
+        "step_ms": 1e3 * seconds,
+        "compile_s": step.compile_s,
+        "peak_bytes": peak_memory(),
+        "planned_bytes": planned_memory(step.compiled),
+        "flops_a_device": flops,
+        "matrix_flops_per_s": rate,
+        "utilisation": flops / seconds / rate,
+        "others_share": float(np.median(found["others"])),
+    }

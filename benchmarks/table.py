@@ -1,0 +1,64 @@
+"""Figures as a table to be read."""
+
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import jax
+
+Row = Mapping[str, Any]
+COLUMNS: dict[str, Callable[[Row], str | None]] = {
+    "task": lambda r: r["task"] + (f" ({r['candidates']})" if "candidates" in r else ""),
+    "size": lambda r: r["size"],
+    "batch": lambda r: str(r["batch"]),
+    "devices": lambda r: _told(r, "devices", "{}"),
+    "examples/s": lambda r: _told(r, "examples_per_s", "{:,.0f}"),
+    "ms a step": lambda r: _told(r, "step_ms", "{:,.1f}"),
+    "compile s": lambda r: _told(r, "compile_s", "{:.1f}"),
+    "peak MB": lambda r: _megabytes(r.get("peak_bytes")),
+    "planned MB": lambda r: _megabytes(r.get("planned_bytes")),
+    "GFLOP a device": lambda r: _told(r, "flops_a_device", "{:,.2f}", 1e-9),
+    "of matrix product": lambda r: _told(r, "utilisation", "{:.0%}"),
+    "MB in collectives": lambda r: _megabytes(r.get("collective_bytes")),
+    "ours, ms": lambda r: _told(r, "ours_ms", "{:,.1f}"),
+    "PyTorch, ms": lambda r: _told(r, "torch_ms", "{:,.1f}"),
+    "ratio": lambda r: _told(r, "ratio", "{:.2f}"),
+    "when quiet": lambda r: _told(r, "ratio_when_quiet", "{:.2f}"),
+    "quiet rounds": lambda r: _told(r, "quiet_rounds", "{}"),
+    "of the fastest": lambda r: _told(r, "ratio_of_fastest", "{:.2f}"),
+    "others' share": lambda r: _told(r, "others_share", "{:.0%}"),
+}
+
+
+def of(rows: Sequence[Row]) -> str:
+    """A table in Markdown of the columns that some row has."""
+    cells = {name: [column(row) for row in rows] for name, column in COLUMNS.items()}
+    cells = {name: values for name, values in cells.items() if any(v is not None for v in values)}
+    lines = [list(cells), ["---"] * len(cells)]
+    lines += [[values[i] or "" for values in cells.values()] for i in range(len(rows))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on, and when."""
+    return {
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+    }
+
+
+def _told(row: Row, name: str, form: str, factor: float | None = None) -> str | None:
+    value = row.get(name)
+    return None if value is None else form.format(value if factor is None else factor * value)
+
+
+def _megabytes(parts: Mapping[str, int] | None) -> str | None:
+    if parts is None:
+        return None
+    return ", ".join(f"{name} {size / 1e6:,.1f}" for name, size in parts.items()) or "none"
