@@ -1,6 +1,5 @@
 """One device and eight give the same numbers; rules place the state."""
 
-import contextlib
 import functools
 from collections.abc import Iterator
 from typing import Any
@@ -12,10 +11,9 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from ofer_jax import sharding, train
-from tests import toy
+from tests import steps, toy
 
 FSDP = (("kernel$", "fsdp"), (".*", "replicate"))
-ONE = jax.devices()[:1]
 
 
 @pytest.fixture(autouse=True)
@@ -25,60 +23,7 @@ def quick_compilation() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", False)
 
 
-def as_dtype(tree: Any, dtype: Any) -> Any:
-    def cast(x: Any) -> np.ndarray:
-        x = np.asarray(x)
-        return x.astype(dtype) if np.issubdtype(x.dtype, np.floating) else x
-
-    return jax.tree.map(cast, tree)
-
-
-def run(
-    task: str, mode: str | None, steps: int, dtype: Any, pictures: bool = False
-) -> tuple[Any, np.ndarray]:
-    """(state, losses) after `steps` steps of what `train` compiles, all from the same start; on
-    eight devices in a mode, or on one."""
-    config = (toy.picture_training if pictures else toy.config)(task, 50)
-    constants, batches = toy.constants(task), toy.Batches(8 if pictures else 16, pictures=pictures)
-    fresh = start(task, pictures)
-    with on_mesh(config, mode):
-        program = train.program(config, constants)
-    layout = jax.tree.map(lambda x: x.sharding, program.abstract)
-    by_batch, everywhere = sharding.of_batch(program.mesh), sharding.replicated(program.mesh)
-    now, losses = jax.device_put(as_dtype(fresh, dtype), layout), []
-    key, held = jax.device_put((jax.random.key(0), as_dtype(constants, dtype)), everywhere)
-    for _ in range(steps):
-        batch = sharding.put_batch(as_dtype(next(batches), dtype), by_batch)
-        now, metrics = program.step(now, batch, key, held)
-        losses.append(float(metrics["loss"]))
-    return jax.device_get(now), np.array(losses)
-
-
-@functools.cache
-def start(task: str, pictures: bool) -> Any:
-    config = (toy.picture_training if pictures else toy.config)(task, 50)
-    with jax.enable_x64(False), on_mesh(config, None):
-        program = train.program(config, toy.constants(task))
-        return jax.device_get(program.start(jax.random.key(1), toy.constants(task)))
-
-
-@contextlib.contextmanager
-def on_mesh(config: Any, mode: str | None) -> Iterator[None]:
-    """`config` in a mode on all devices ('both': 2 groups of 4); or with None on one device."""
-    with pytest.MonkeyPatch.context() as patch:
-        if mode is None:
-            patch.setattr(sharding, "mesh_of", lambda _: sharding.make_mesh(devices=ONE))
-        else:
-            config.mesh.update({"mode": mode, "data": 2 if mode == "both" else -1})
-        yield
-
-
-def assert_close(a: Any, b: Any, relative: float) -> None:
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_allclose(x, y, rtol=relative, atol=relative * (1 + np.abs(x).max()))
-
-
-alone = functools.cache(functools.partial(run, mode=None))
+alone = functools.cache(functools.partial(steps.run, mode=None))
 
 
 @pytest.mark.parametrize(
@@ -87,10 +32,10 @@ alone = functools.cache(functools.partial(run, mode=None))
 )
 def test_fifty_steps_in_float64_are_the_same_on_one_device_and_eight(task: str, mode: str) -> None:
     with jax.enable_x64(True):
-        one, eight = alone(task, steps=50, dtype=np.float64), run(task, mode, 50, np.float64)
+        one, eight = alone(task, steps=50, dtype=np.float64), steps.run(task, mode, 50, np.float64)
     assert jax.tree.leaves(one[0].params)[0].dtype == np.float64
     np.testing.assert_allclose(one[1], eight[1], rtol=1e-9)
-    assert_close(one[0], eight[0], 1e-9)
+    steps.assert_close(one[0], eight[0], 1e-9)
 
 
 @pytest.mark.slow
@@ -98,16 +43,16 @@ def test_fifty_steps_in_float64_are_the_same_on_one_device_and_eight(task: str, 
 def test_arcface_in_float64_is_the_same_on_one_device_and_eight(mode: str) -> None:
     """BatchNorm sees the whole batch, one picture a device; the plateau is everywhere the same."""
     with jax.enable_x64(True):
-        one, eight = (run("idgen", m, 4, np.float64, pictures=True) for m in (None, mode))
+        one, eight = (steps.run("idgen", m, 4, np.float64, pictures=True) for m in (None, mode))
     stats = one[0].params["encoder"]["arcface"]["batch_stats"]
     assert stats["out_norm"]["var"].dtype == np.float64
     np.testing.assert_allclose(one[1], eight[1], rtol=1e-9)
-    assert_close(one[0], eight[0], 1e-9)
+    steps.assert_close(one[0], eight[0], 1e-9)
 
 
 @pytest.mark.parametrize("mode", sharding.MODES)
 def test_five_steps_in_float32_are_the_same_on_one_device_and_eight(mode: str) -> None:
-    one, eight = alone("idgen", steps=5, dtype=np.float32), run("idgen", mode, 5, np.float32)
+    one, eight = alone("idgen", steps=5, dtype=np.float32), steps.run("idgen", mode, 5, np.float32)
     np.testing.assert_allclose(one[1], eight[1], rtol=1e-5)
 
 
@@ -119,12 +64,12 @@ def test_the_first_gradient_is_the_same_on_one_device_and_eight(mode: str) -> No
         return made.loss_fn(config.model.to_dict(), params, constants, batch, key)
 
     def gradient(mode: str | None) -> Any:
-        with on_mesh(config, mode):
+        with steps.on_mesh(config, mode):
             program = train.program(config, constants)
         layout = jax.tree.map(lambda x: x.sharding, program.abstract.params)
         everywhere = sharding.replicated(program.mesh)
         batch = sharding.put_batch(next(toy.Batches()), sharding.of_batch(program.mesh))
-        params = jax.device_put(start("idgen", False).params, layout)
+        params = jax.device_put(steps.start("idgen").params, layout)
         key, held = jax.device_put((jax.random.key(0), constants), everywhere)
         spread = sharding.spread(jax.value_and_grad(loss_fn, has_aux=True), layout, ("basis",))
         return jax.device_get(jax.jit(spread)(params, batch, key, held)[1])
@@ -212,4 +157,4 @@ def test_a_rule_may_name_the_axes() -> None:
     layout = sharding.of_tree(params, mesh, rules)
     assert layout["a"].spec == PartitionSpec(("data", "fsdp"), None)
     spread = jax.jit(sharding.spread(gradients, layout), out_shardings=(None, layout))
-    assert_close(spread(params, rows, None, None), gradients(params, rows, None, None), 1e-5)
+    steps.assert_close(spread(params, rows, None, None), gradients(params, rows, None, None), 1e-5)
