@@ -38,6 +38,6 @@ def tell(
     record.write(config, workdir, head, meta, inputs.told(files))
     task, model = train.TASKS[config.task], config.model.to_dict()
     params = jax.eval_shape(functools.partial(task.init, model), jax.random.key(0), constants)
-    rates = optim.labels(params, optim.factors(config.optim, task.frozen(model)))
-    print(inspection.table(params, rates), file=sys.stderr)
+    factors = optim.labels(params, optim.factors(config.optim, task.frozen(model)))
+    print(inspection.table(params, factors, config.optim.learning_rate), file=sys.stderr)
     return writers.Writer(workdir, config.task, config.log_steps)

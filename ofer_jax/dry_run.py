@@ -14,6 +14,7 @@ from ofer_jax.flame import FlameModel
 
 Shapes = dict[str, Any]
 ELSEWHERE = ("tpu", "cuda")
+_PREFIX = {0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
 
 
 def batch_of(config: Any, head: FlameModel) -> Shapes:
@@ -52,10 +53,8 @@ def report(
     run = train.program(config, constants)
     task, model = train.TASKS[config.task], config.model.to_dict()
     size, count = config.input.batch_size, run.mesh.size
-    if size % count:
-        raise ValueError(f"a batch of {size} cannot be split over {count} devices")
     params = run.abstract.params
-    rates = optim.labels(params, optim.factors(config.optim, task.frozen(model)))
+    factors = optim.labels(params, optim.factors(config.optim, task.frozen(model)))
     traced = run.step.trace(run.abstract, batch, jax.random.key(0), constants)
     began = time.perf_counter()
     compiled = traced.lower().compile()
@@ -65,12 +64,11 @@ def report(
     kinds = ", ".join(sorted({device.device_kind for device in run.mesh.devices.flat}))
     lines = [
         f"{config.task}, {size} examples a step on {count} x {kinds}",
-        inspection.table(params, rates),
+        inspection.table(params, factors, config.optim.learning_rate),
         sharding.told(run.abstract),
-        f"operations a step: {operations / 1e9:,.1f} GFLOP, {operations / size / 1e9:,.3f} an "
-        "example (matrix products and convolutions)",
-        f"XLA's own count: {analysed.get('flops', 0) / 1e9:,.1f} GFLOP a device (of a loop, one "
-        "turn)",
+        f"operations a step: {_short(operations)}FLOP, {_short(operations / size)}FLOP an example "
+        "(matrix products and convolutions)",
+        f"XLA's own count: {_short(analysed.get('flops', 0))}FLOP a device (of a loop, one turn)",
         *_memory(compiled.memory_analysis()),
         f"compiled for {run.mesh.devices.flat[0].platform} in {took:.1f} s",
     ]
@@ -92,3 +90,9 @@ def _memory(found: Any) -> list[str]:
     }
     told = ", ".join(f"{name} {size / 1e6:,.1f}" for name, size in parts.items())
     return [f"memory a device: {sum(parts.values()) / 1e6:,.1f} MB ({told})"]
+
+
+def _short(number: float) -> str:
+    """Four digits and the prefix of the unit that follows."""
+    power = next((p for p in sorted(_PREFIX, reverse=True) if number >= 10**p), 0)
+    return f"{number / 10**power:.4g} {_PREFIX[power]}"

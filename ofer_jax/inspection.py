@@ -13,19 +13,20 @@ Tree = Any
 # ---------------------------------------------------------------- parameters
 
 
-def table(params: Tree, factors: Tree) -> str:
+def table(params: Tree, factors: Tree, rate: float) -> str:
     """The parameters of each module, by how they learn, and in all; to be printed.
 
     Args:
       params: arrays or shapes, nested dicts.
       factors: on the learning rate, one for each (`optim.labels`).
+      rate: the learning rate.
     """
     sizes: dict[tuple[str, str], int] = {}
     totals: dict[str, int] = {}
     leaves = jax.tree_util.tree_leaves_with_path(params)
     for (path, leaf), factor in zip(leaves, jax.tree.leaves(factors), strict=True):
         names = jax.tree_util.keystr(path, simple=True, separator="/").split("/")
-        how = "statistics" if "batch_stats" in names else _how(factor)
+        how = "statistics" if "batch_stats" in names else _how(factor, rate)
         row = _module(names), how
         sizes[row] = sizes.get(row, 0) + leaf.size
         totals[how] = totals.get(how, 0) + leaf.size
@@ -36,10 +37,11 @@ def table(params: Tree, factors: Tree) -> str:
     return "\n".join(f"{name:<{width}}  {size:>11,}  {how}".rstrip() for name, size, how in lines)
 
 
-def _how(factor: float) -> str:
-    if factor in (0, 1):
-        return "trained" if factor else "frozen"
-    return f"{'slow' if factor < 1 else 'fast'}: rate x {factor:g}"
+def _how(factor: float, rate: float) -> str:
+    if factor == 0:
+        return "frozen"
+    pace = "" if factor == 1 else ", slow" if factor < 1 else ", fast"
+    return f"trained at {factor * rate:g}{pace}"
 
 
 def _module(names: list[str]) -> str:

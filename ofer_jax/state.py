@@ -125,14 +125,3 @@ def start_from(state: TrainState, pretrained: Tree) -> TrainState:
         return None if tree is None else jax.tree.map(place, tree, overlay(tree, pretrained))
 
     return replace(state, params=started(state.params), ema_params=started(state.ema_params))
-
-
-def table(params: Tree) -> str:
-    """The number of parameters of each module and in all, to be printed."""
-    sizes: dict[str, int] = {}
-    for path, p in jax.tree_util.tree_leaves_with_path(params):
-        name = "/".join(jax.tree_util.keystr(path, simple=True, separator="/").split("/")[:2])
-        sizes[name] = sizes.get(name, 0) + p.size
-    sizes["total"] = sum(sizes.values())
-    width = max(map(len, sizes))
-    return "\n".join(f"{name:<{width}}  {size:>11,}" for name, size in sizes.items())

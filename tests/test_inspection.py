@@ -27,17 +27,17 @@ def test_the_table_counts_each_module_by_how_it_learns() -> None:
         },
     }
     factors = optim.labels(params, {"^encoder/": 0.1, "^basis": 0.0, "blocks_0": 0.0})
-    assert inspection.table(params, factors).splitlines() == [
+    assert inspection.table(params, factors, 1e-3).splitlines() == [
         "basis                              6  frozen",
         "encoder/arcface                    7  statistics",
-        "encoder/arcface/stage_1           15  slow: rate x 0.1",
-        "net                                2  trained",
+        "encoder/arcface/stage_1           15  trained at 0.0001, slow",
+        "net                                2  trained at 0.001",
         "net/blocks                     1,100  frozen",
-        "net/blocks                        13  trained",
+        "net/blocks                        13  trained at 0.001",
         "in all                         1,106  frozen",
         "in all                             7  statistics",
-        "in all                            15  slow: rate x 0.1",
-        "in all                            15  trained",
+        "in all                            15  trained at 0.0001, slow",
+        "in all                            15  trained at 0.001",
         "in all                         1,143",
     ]
 
