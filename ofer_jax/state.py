@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ofer_jax.arrays import Array, Int, Scalar
+from ofer_jax.arrays import Array, Bool, Int, Scalar
 
 Tree = Any
 
@@ -63,8 +63,8 @@ def apply_gradients(
       moved: the partial params that are taken over as they are; {} for none.
 
     Returns:
-      The state after it, and the norms: 'norm/grad', before any clipping, 'norm/param', before the
-      step, and 'norm/update'; and of each part ('norm/grad/net').
+      The state after it, and the norms of the gradient before any clipping: 'norm/grad', and of
+      each part ('norm/grad/net').
     """
     updates, opt_state = tx.update(grads, state.opt_state, state.params, value=loss)
     params = overlay(optax.apply_updates(state.params, updates), moved)
@@ -74,7 +74,22 @@ def apply_gradients(
         decay = jnp.minimum(ema_decay, (1 + n) / (10 + n))
         ema = jax.tree.map(lambda a, p: a + (1 - decay).astype(p.dtype) * (p - a), ema, params)
     after = TrainState(state.step + 1, params, ema, opt_state)
-    return after, norms(grad=grads, param=state.params, update=updates)
+    # Without the barrier a CPU keeps the squares for Adam too, which takes longer than these norms.
+    return after, norms(grad=jax.lax.optimization_barrier(grads))
+
+
+def change(before: Tree, after: Tree, wanted: Bool[Array, ""]) -> dict[str, Scalar]:
+    """The norms of params `before` a step, 'norm/param', and of what it did to them, 'norm/update',
+    and of their parts. Where they are not `wanted` they are 0 and cost nothing: on a CPU they take
+    a tenth of a step."""
+
+    def look() -> dict[str, Scalar]:
+        return norms(param=before, update=jax.tree.map(jnp.subtract, after, before))
+
+    def leave() -> dict[str, Scalar]:
+        return {name: jnp.zeros_like(norm) for name, norm in jax.eval_shape(look).items()}
+
+    return jax.lax.cond(wanted, look, leave)
 
 
 def norms(**trees: Mapping[str, Tree]) -> dict[str, Scalar]:

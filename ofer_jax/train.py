@@ -182,10 +182,13 @@ def program(config: Any, constants: Mapping[str, Any]) -> Program:
     abstract = jax.eval_shape(init, jax.random.key(0), constants)
     layout = sharding.of_tree(abstract, mesh, sharding.rules_of(config.mesh))
     step = jax.jit(
-        make_train_step(task, model, tx, config.ema_decay, layout.params, config.optim),
+        make_train_step(
+            task, model, tx, config.ema_decay, layout.params, config.optim, config.log_steps
+        ),
         in_shardings=(layout, by_batch, everywhere, everywhere),
         out_shardings=(layout, everywhere),
-        donate_argnums=0,
+        # A CPU copies what it still needs of a state given away: as much memory, a slower step.
+        donate_argnums=() if jax.default_backend() == "cpu" else 0,
     )
     abstract = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, layout
@@ -212,11 +215,13 @@ def make_train_step(
     ema_decay: float,
     layout: Any = None,
     optim_config: Mapping[str, Any] | None = None,
+    log_steps: int = 1,
 ) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
     """The step of a task, to be jitted: (state, batch, key, constants) -> (state, metrics); with
     `layout`, the shardings of the params, for a mesh of devices; with `optim_config`, in its
-    microbatches. Beside the task's metrics there are norms (`state.apply_gradients`) and 'finite':
-    where it is False the state is marked broken, and else stays as it was."""
+    microbatches. Beside the task's metrics there are norms (`state.apply_gradients`, and every
+    `log_steps` or where something is not finite `state.change`) and 'finite': where it is False the
+    state is marked broken, and else stays as it was."""
 
     def loss_fn(params: Any, batch: Any, key: Key[Array, ""], constants: Any) -> Any:
         return task.loss_fn(model, params, constants, batch, key)
@@ -233,6 +238,8 @@ def make_train_step(
         (loss, (metrics, moved)), grads = of_batch(state.params, batch, step_key, constants)
         after, norms = state_lib.apply_gradients(state, grads, tx, ema_decay, loss, moved)
         after, finite = nonfinite.guarded(state, after, loss, norms["norm/grad"])
+        wanted = ~finite | ((state.step + 1) % log_steps == 0)
+        norms |= state_lib.change(state.params, after.params, wanted)
         return after, {**metrics, **norms, "finite": finite}
 
     return train_step

@@ -23,17 +23,20 @@ def test_what_moved_is_taken_over_and_averaged() -> None:
     np.testing.assert_allclose(now.ema_params["net"]["kernel"], 0.55, rtol=1e-6)
     np.testing.assert_allclose(now.ema_params["encoder"]["batch_stats"]["mean"], 9.0, rtol=1e-6)
     assert now.averaged is now.ema_params
-    assert {name: round(float(norm), 4) for name, norm in norms.items()} == {
+    told = norms | state.change(PARAMS, now.params, jnp.array(True))
+    assert {name: round(float(norm), 4) for name, norm in told.items()} == {
         "norm/grad": 2.0,
         "norm/grad/net": round(2**0.5, 4),
         "norm/grad/encoder": round(2**0.5, 4),
         "norm/param": round(2**0.5, 4),
         "norm/param/net": round(2**0.5, 4),
         "norm/param/encoder": 0.0,
-        "norm/update": 1.0,
+        "norm/update": round((0.5 + 200) ** 0.5, 4),
         "norm/update/net": round(0.5**0.5, 4),
-        "norm/update/encoder": round(0.5**0.5, 4),
+        "norm/update/encoder": round(200**0.5, 4),
     }
+    unwanted = state.change(PARAMS, now.params, jnp.array(False))
+    assert set(unwanted) == set(told) - set(norms) and not any(unwanted.values())
 
 
 def test_without_an_average_there_is_no_second_copy() -> None:
