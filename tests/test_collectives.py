@@ -133,7 +133,6 @@ def test_between_steps_a_device_keeps_its_part_alone(task: str, mode: str) -> No
     assert held <= memory.argument_size_in_bytes <= held + rows + whole + 64
     leaves = len(jax.tree.leaves(state)) + 20  # metrics, and a pointer to each result
     assert 0 <= memory.output_size_in_bytes - held <= 8 * leaves + 200
-    assert memory.alias_size_in_bytes >= 0.9 * held  # updated in place
     placed = jax.tree.map(lambda x: x.sharding, state)
     same = jax.tree.map(
         lambda a, b, x: a.is_equivalent_to(b, x.ndim), step.output_shardings[0], placed, state

@@ -1,36 +1,43 @@
-"""Two processes on one machine train as one does, and go on from each other's checkpoints."""
+"""Two processes of four devices each train as one device does; and one that is left when they are
+killed, or two, go on from what they saved. On loopback, joined as `launch.train` joins them."""
 
+import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
-from ofer_jax import train, writers
-from tests import toy
+from launch import made_up
+from ofer_jax import sharding, writers
+from tests import steps
 
-CODE = """
+pytestmark = pytest.mark.slow
+COUNT = 50
+# Fifty steps in float64 in each mode, by `launch.distributed` and the flags of launch.train.
+CODE = f"""
 import sys
 import jax
-jax.config.update("jax_platforms", "cpu")
-jax.config.update("jax_num_cpu_devices", 1)
-jax.config.update("jax_disable_most_optimizations", True)
-process, port, workdir = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=process)
-from tests import toy
-from ofer_jax import best, checkpoint, train, writers
-config, constants = toy.config("idgen", 6), toy.constants("idgen")
-config.eval_steps = config.ckpt_steps = 3
-batches = toy.Batches(16, jax.process_index(), jax.process_count())
-writer = writers.Writer(workdir, "idgen", 1) if process == 0 else writers.Silent()
-valid = {"valid": train.make_evaluator(config, constants, toy.arrays(32), 1)}
-last = train.train(config, workdir, batches, valid, constants=constants, writer=writer)
-# The best are whole in every process, as IdRank's candidates need them.
-layout = best.layout(train.TASKS["idgen"].BEST, jax.eval_shape(dict, last.ema_params))
-found = checkpoint.read_best(workdir, layout)
-assert found["steps"]["loss"] in (3, 6), found["steps"]
+import numpy as np
+from absl import flags
+from launch import distributed
+out, *given = sys.argv[1:]
+flags.FLAGS([sys.argv[0], *given])
+jax.config.update("jax_enable_x64", True)
+distributed.initialize()
+assert (jax.process_count(), jax.local_device_count(), jax.device_count()) == (2, 4, 8)
+from tests import steps
+for mode in {tuple(sharding.MODES)}:
+    state, losses = steps.run("idgen", mode, {COUNT}, np.float64)
+    if jax.process_index() == 0:
+        np.savez(f"{{out}}/{{mode}}.npz", losses, *jax.tree.leaves(state))
 """
 
 
@@ -40,48 +47,116 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def run_two(root: Path, workdir: Path) -> None:
-    port = free_port()
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", CODE, str(process), str(port), str(workdir)],
-            cwd=root,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for process in range(2)
-    ]
-    try:
-        errors = [process.communicate(timeout=240)[1] for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    assert [process.returncode for process in started] == [0, 0], "\n".join(errors)[-3000:]
+class Run:
+    """Processes of one command, joined on loopback if they are several; killed at the end."""
+
+    def __init__(self, log: Path, devices: int, processes: int, *command: str) -> None:
+        self.log, port = log, free_port()
+        env = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
+        env |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling takes most of the time
+        root = Path(__file__).resolve().parents[1]
+        self.started = []
+        for process in range(processes):
+            words = [f"--coordinator=127.0.0.1:{port}", f"--num_processes={processes}"]
+            words = [*words, f"--process_id={process}"] if processes > 1 else []
+            line = [sys.executable, *command, *words]
+            with log.open("a") as file:
+                self.started.append(
+                    subprocess.Popen(
+                        line, cwd=root, env={**os.environ, **env}, stdout=file, stderr=file
+                    )
+                )
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        for process in self.started:
+            process.send_signal(signal.SIGKILL)
+        for process in self.started:
+            process.wait()
+
+    def finish(self) -> None:
+        statuses = [process.wait(timeout=300) for process in self.started]
+        assert not any(statuses), f"{statuses}: {self.log.read_text()[-3000:]}"
+
+    def wait_for(self, path: Path) -> None:
+        """Until it is there; a process that ends before is a failure."""
+        stop = time.time() + 300
+        while not path.exists():
+            assert time.time() < stop
+            assert all(process.poll() is None for process in self.started), self.log.read_text()
+            time.sleep(0.02)
 
 
-@pytest.mark.slow
-def test_two_processes_equal_one(root: Path, tmp_path: Path) -> None:
-    config, constants = toy.config("idgen", 6), toy.constants("idgen")
-    config.eval_steps = config.ckpt_steps = 3
-    valid = {"valid": train.make_evaluator(config, constants, toy.arrays(32), 1)}
-    writer = writers.Writer(tmp_path / "one", "idgen", 10)
-    train.train(config, tmp_path / "one", toy.Batches(), valid, constants=constants, writer=writer)
-    run_two(root, tmp_path / "two")
-    one, two = (toy.metrics(tmp_path / name) for name in ("one", "two"))
-    assert [sorted(line) for line in one] == [sorted(line) for line in two]
-    for name in ("loss", "valid/loss", "valid/regressor_loss"):
-        values = [[line[name] for line in run if name in line] for run in (one, two)]
-        np.testing.assert_allclose(*values, rtol=1e-4)
-    # One process goes on where the two stopped.
-    config.total_steps = 8
-    batches = toy.Batches()
-    last = train.train(
-        config,
-        tmp_path / "two",
-        batches,
-        valid,
-        constants=constants,
-        writer=writers.Silent(),
-    )
-    assert int(last.step) == batches.position == 8
+def test_fifty_steps_in_float64_are_the_same_in_two_processes(tmp_path: Path) -> None:
+    with Run(tmp_path / "log", 4, 2, "-c", CODE, str(tmp_path)) as two:
+        with jax.enable_x64(True):
+            one, losses = steps.run("idgen", None, COUNT, np.float64)
+        two.finish()
+    for mode in sharding.MODES:
+        with np.load(tmp_path / f"{mode}.npz") as found:
+            other, *leaves = found.values()
+        np.testing.assert_allclose(losses, other, rtol=1e-9)
+        steps.assert_close(jax.tree.leaves(one), leaves, 1e-9)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("made_up") / "data"
+    made_up.write(folder)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def training(data: Path, workdir: Path, total: int, *mesh: str) -> list[str]:
+    settings = f"total_steps={total} log_steps=1 eval_steps=4 ckpt_steps=4 input.batch_size=16"
+    settings += " optim.schedule=constant optim.warmup_steps=0 picture_steps=0"
+    words = [f"--config.{setting}" for setting in (*settings.split(), *mesh)]
+    config = "--config=configs/idgen_openhead.py:demo"
+    return ["-m", "launch.train", config, f"--data={data}", f"--workdir={workdir}", *words]
+
+
+def test_killed_processes_are_gone_on_from_by_any_number(data: Path, tmp_path: Path) -> None:
+    """2 x 4 devices with FSDP are killed; 1 x 8 and 1 x 2 go on, and 2 x 4 from what 1 x 8 saved.
+    All have the figures, so the batches, of a run of one device."""
+    whole, killed, eight, two = (tmp_path / name for name in ("whole", "killed", "eight", "two"))
+    with Run(tmp_path / "whole.log", 1, 1, *training(data, whole, 20)) as run:
+        command = training(data, killed, 1000, "mesh.mode=fsdp")
+        with Run(tmp_path / "killed.log", 4, 2, *command) as processes:
+            processes.wait_for(killed / "checkpoints" / "8")
+            processes.kill()
+        run.finish()
+    parts = list((killed / "checkpoints" / "8").rglob("process_*-of-2.json"))
+    assert {part.name for part in parts} == {f"process_{i}-of-2.json" for i in (0, 1)}
+    for path in (eight, two):
+        shutil.copytree(killed, path)
+    expected, stopped = lines(whole), lines(killed)
+    assert 8 <= max(stopped) < 1000
+    same(expected, {step: line for step, line in stopped.items() if step <= 20})
+    on_two, on_eight = (training(data, path, 16, "mesh.mode=both") for path in (two, eight))
+    with Run(tmp_path / "two.log", 2, 1, *on_two) as run:
+        with Run(tmp_path / "eight.log", 8, 1, *on_eight) as other:
+            other.finish()
+        run.finish()
+    with Run(tmp_path / "eight.log", 4, 2, *training(data, eight, 20)) as run:
+        run.finish()
+    for path, total in ((two, 16), (eight, 20)):
+        found = lines(path)
+        assert sorted(found) == list(range(1, total + 1))
+        same(expected, found)
+
+
+def lines(workdir: Path) -> dict[int, dict[str, float]]:
+    """The training figures of each step."""
+    read = writers.read_metrics(workdir / "metrics.jsonl")
+    return {int(line["step"]): line for line in read if "loss" in line}
+
+
+def same(one: dict[int, dict[str, float]], other: dict[int, dict[str, float]]) -> None:
+    for step in one.keys() & other.keys():
+        for name in ("loss", "regressor_loss"):
+            assert other[step][name] == pytest.approx(one[step][name], rel=1e-3), (step, name)
