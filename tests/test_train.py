@@ -66,7 +66,8 @@ def assert_same(a: Any, b: Any) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_the_loss_falls(task: str, tmp_path: Path) -> None:
     lengths = {"total_steps": 120, "eval_steps": 4, "log_steps": 120, "ckpt_steps": 120}
-    run(tmp_path, task, **lengths, optim={"learning_rate": 1e-2})
+    rate = 3e-3 if task == "idrank" else 1e-2  # faster, its scores may all become the same
+    run(tmp_path, task, **lengths, optim={"learning_rate": rate})
     losses = [m["valid/loss"] for m in toy.metrics(tmp_path) if "valid/loss" in m]
     assert min(losses[-3:]) < 0.995 * losses[0]
 
@@ -176,8 +177,10 @@ def test_each_part_is_kept_from_its_own_best_and_patience_ends_the_run(tmp_path:
         seen.append(jax.tree.map(np.array, params))
         return dict(zip(("loss", "regressor_loss"), scores[len(seen) - 1], strict=True))
 
-    last = run(tmp_path, "idgen", evaluate=evaluate, patience_steps=10, total_steps=40)
-    assert int(last.step) == 25
+    for _ in range(2):  # a run that is over stays so when it is started again
+        last = run(tmp_path, "idgen", evaluate=evaluate, patience_steps=10, total_steps=40)
+        assert int(last.step) == 25
+        assert len(seen) == 5
     layout = best.layout(train.TASKS["idgen"].BEST, seen[0])
     found = checkpoint.read_best(tmp_path, layout)
     assert {k: int(v) for k, v in found["steps"].items()} == {"loss": 10, "regressor_loss": 15}
