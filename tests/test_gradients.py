@@ -1,6 +1,7 @@
 """Gradients in microbatches are those of the whole batch, on one device and on eight."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from ofer_jax import gradients, optim, sharding, state, train
+from ofer_jax import best, checkpoint, gradients, optim, sharding, state, train, writers
 from tests import toy
 
 
@@ -106,3 +107,32 @@ def test_a_batch_that_does_not_split_is_an_error_before_anything_compiles() -> N
         gradients.check(16, 8, 0)
     with pytest.raises(ValueError, match="6 rows do not split into 4 microbatches"):
         gradients.of_loss(lambda *_: None, {}, 4)(PARAMS, jnp.zeros((6, 2)), None, None)
+
+
+def test_a_run_in_microbatches_and_bfloat16_without_an_average_goes_on_bit_for_bit(
+    tmp_path: Path,
+) -> None:
+    def run(workdir: Path, total: int) -> state.TrainState:
+        def judge(params: Any) -> dict[str, float]:
+            return {"loss": -float(jnp.sum(jnp.abs(params["net"]["init_linear"]["bias"])))}
+
+        config = toy.config("expgen", total)
+        config.update({"ema_decay": 0.0, "compute_dtype": "bfloat16", "eval_steps": 2})
+        config.optim.update({"accumulate": 2, "schedule": "constant"})
+        return train.train(
+            config,
+            workdir,
+            toy.Batches(16),
+            {"valid": judge},
+            constants=toy.constants("expgen"),
+            writer=writers.Silent(),
+        )
+
+    run(tmp_path / "parts", 2)
+    resumed, whole = run(tmp_path / "parts", 4), run(tmp_path / "whole", 4)
+    assert resumed.ema_params is None
+    jax.tree.map(np.testing.assert_array_equal, *jax.device_get((resumed, whole)))
+    layout = best.layout(train.TASKS["expgen"].BEST, jax.eval_shape(lambda: whole.params))
+    found = checkpoint.read_best(tmp_path / "parts", layout)
+    assert int(found["steps"]["loss"]) == 4
+    jax.tree.map(np.testing.assert_array_equal, found["params"], jax.device_get(whole.params))
