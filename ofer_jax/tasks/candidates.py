@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ofer_jax import parts, sharding
@@ -43,7 +44,7 @@ class Generator:
         found = hashlib.sha256(told.encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.params):
             found.update(jax.tree_util.keystr(path).encode())
-            found.update(np.ascontiguousarray(leaf))
+            found.update(np.asarray(leaf).tobytes())
         return found.hexdigest()[:12]
 
 
@@ -113,7 +114,7 @@ def fill(
         rows, found = parts.rows_of(number, count), []
         for start in range(0, len(rows), batch):
             some = rows[np.arange(start, start + batch) % len(rows)]  # the last batch wraps around
-            keys = common.example_keys(key, some.astype(np.uint32))
+            keys = common.example_keys(key, jnp.asarray(some))
             seen = jax.tree.map(lambda a, some=some: a[some], features)
             given = jax.device_put((seen, keys), by_batch)
             found.append(np.asarray(run(held, *given), np.float16))

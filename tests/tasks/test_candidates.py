@@ -13,7 +13,7 @@ import pytest
 
 from ofer_jax import parts
 from ofer_jax.tasks import candidates, common, idgen, idrank
-from tests import toy
+from tests import steps, toy
 
 SAMPLER = {"name": "dpm", "steps": 3}
 CONFIG = toy.model_config("idrank")
@@ -125,6 +125,39 @@ def test_the_digest_tells_params_and_settings_apart() -> None:
     ]
     assert made.digest() == generator().digest()
     assert len({made.digest(), *(g.digest() for g in others)}) == 4
+
+
+# ---------------------------------------------------------------- in a run
+
+
+class Fresh(toy.Batches):
+    """The made-up batches without candidates."""
+
+    def __next__(self) -> dict[str, Any]:
+        batch = super().__next__()
+        return {name: a for name, a in batch.items() if name != "candidates"}
+
+
+@pytest.fixture
+def quick_compilation() -> Iterator[None]:
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def test_one_device_and_eight_draw_the_same(
+    monkeypatch: pytest.MonkeyPatch, quick_compilation: None
+) -> None:
+    given = constants()
+    monkeypatch.setattr(toy, "constants", lambda task: given)
+    monkeypatch.setattr(toy, "Batches", Fresh)
+    with jax.enable_x64(True):
+        one, *others = (
+            steps.run("idrank", mode, 20, np.float64) for mode in (None, "data", "fsdp")
+        )
+    for other in others:
+        np.testing.assert_allclose(one[1], other[1], rtol=1e-9)
+        steps.assert_close(one[0], other[0], 1e-9)
 
 
 # ---------------------------------------------------------------- into files
