@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
         if DRY_RUN.value:
             print(dry_run.report(config))
         else:
-            run(config, Path(WORKDIR.value))
+            run(config, Path(str(WORKDIR.value)))
     except (ValueError, OSError, FloatingPointError, stopping.Stopped) as error:
         print(f"launch.train: {error}", file=sys.stderr)
         sys.exit(stopping.STATUS if isinstance(error, stopping.Stopped) else 1)
@@ -68,8 +68,8 @@ def run(config: Any, workdir: Path) -> None:
     train_iter = batches.make_train_iter(config.input, seed=config.seed, features=features, **place)
     illustrate = pictures.make(config, *head, constants, arrays) if config.picture_steps else None
     writer = start.tell(config, workdir, head, meta, files, constants)
-    given = {"constants": {**constants, **drawn}, "writer": writer, "pretrained": pretrained}
-    given |= {"illustrate": illustrate, "profile": PROFILE.value}
+    given: dict[str, Any] = {"writer": writer, "illustrate": illustrate, "profile": PROFILE.value}
+    given |= {"constants": {**constants, **drawn}, "pretrained": pretrained}
     valid = {"valid": train.make_evaluator(config, constants, arrays)}
     train.train(config, workdir, train_iter, valid, **given)
 
