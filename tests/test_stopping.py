@@ -32,7 +32,11 @@ def test_several_processes_ask_jax_at_each_step(monkeypatch: pytest.MonkeyPatch)
 def test_several_processes_without_the_service_are_one_clear_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def without_service(step: int) -> bool:  # what JAX does among processes without it
+        raise RuntimeError("Preemption sync manager has not been initialized.")
+
     monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(multihost_utils, "reached_preemption_sync_point", without_service)
     with (
         stopping.Stop() as stop,
         pytest.raises(ValueError, match="do not switch jax_enable_preemption_service off"),

@@ -16,6 +16,7 @@ The published encoders' settings: 'blocks', 'frozen_stages', 'out_dim' and 'widt
 'batch_stats'}, 'farl': {'params'}}.
 """
 
+import re
 from typing import Any
 
 import jax
@@ -108,11 +109,14 @@ def of_batch(
 
 def frozen(config: Config) -> tuple[str, ...]:
     """Regular expressions for the paths of the encoder's params that are never trained."""
-    _, settings = _settings(config)
-    if not settings.get("frozen_stages"):
-        return ()
-    stages = rf"stage_[1-{settings['frozen_stages']}]_\d+"
-    return (rf"encoder/arcface/params/(conv|norm|prelu|{stages})",)
+    still = _still(_settings(config)[1])
+    return (rf"encoder/arcface/params/({still})",) if still else ()
+
+
+def _still(settings: dict[str, Any]) -> str:
+    """Names of ArcFace's frozen layers, as a regular expression; empty if there are none."""
+    stages = settings.get("frozen_stages")
+    return rf"conv|norm|prelu|stage_[1-{stages}]_\d+" if stages else ""
 
 
 def _settings(config: Config) -> tuple[str, dict[str, Any]]:
@@ -184,7 +188,9 @@ def _identity(
     out, moved = net.apply(
         variables, images, train=True, last_norm=last_norm, mutable=["batch_stats"]
     )
-    return _unit(out), {"arcface": moved}
+    # Frozen statistics stay out: averaged over devices, they would lose their last bits.
+    stats = {k: v for k, v in moved["batch_stats"].items() if not re.fullmatch(_still(settings), k)}
+    return _unit(out), {"arcface": {"batch_stats": stats}}
 
 
 def _unit(x: Float[Array, "B C"]) -> Float[Array, "B C"]:

@@ -66,7 +66,7 @@ def test_the_best_of_a_run_is_read_when_the_users_files_are_gone(own_head, tmp_p
     params = toy.TASKS["expgen"].init(config.model.to_dict(), jax.random.key(0), constants)
     best = {"params": params, "values": {"loss": np.array(0.5)}, "steps": {"loss": np.array(4)}}
     with checkpoint.Checkpoints(tmp_path / "run") as checkpoints:
-        checkpoints.save_best(4, best)
+        checkpoints.save_best(best)
     assert checkpoint.exists(tmp_path / "run") is False
     found, read, figures = setup.best_params(tmp_path / "run")
     jax.tree.map(np.testing.assert_array_equal, read, jax.tree.map(np.asarray, params))
