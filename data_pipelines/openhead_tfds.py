@@ -20,7 +20,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 import tqdm
 
-from data_pipelines import data_card, parallel, records
+from data_pipelines import data_card, parallel, records, stored
 from ofer_jax import openhead
 
 Make = Callable[[int, int], Mapping[str, Any]]  # (seed, subject) -> record
@@ -116,7 +116,7 @@ def build(
     counts: Mapping[str, int],
     seed: int = 0,
     workers: int = 2,
-    quality: int = records.QUALITY,
+    quality: int = stored.QUALITY,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Builds the data set in the folder `out` and returns its data card.

@@ -1,26 +1,17 @@
-"""One record of the synthetic set: its fields, how they are stored, and a reader of a split.
-
-Pictures are encoded by Pillow in the workers and handed to TFDS as bytes, since TFDS would encode
-arrays by TensorFlow; they are decoded by Pillow, too (TFDS would take OpenCV where it is installed,
-whose JPEG decoder may differ by a level).
-"""
+"""One record of the synthetic set: its fields, how they are stored, and a reader of a split."""
 
 import functools
-import io
 import os
-import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import PIL.Image
 import tensorflow_datasets as tfds
 
-from data_pipelines import data_card
+from data_pipelines import stored
 
 SPLITS = ("test", "validation", "train")  # in order of subject number
 SIZE = 224
-QUALITY = 95
 SHARD = 1000  # subjects a shard: some 70 MB
 PICTURES = ("image", "occluded", "mask")
 DESCRIPTION = (
@@ -64,70 +55,28 @@ def features() -> tfds.features.FeaturesDict:
     )
 
 
-def encode(record: Mapping[str, Any], quality: int = QUALITY) -> dict[str, Any]:
-    """Pictures to bytes: JPEG without chroma subsampling, the mask as PNG; the rest as it is."""
-    options = {"format": "JPEG", "quality": quality, "subsampling": 0}
-    return {
-        **record,
-        "image": _to_bytes(record["image"], **options),
-        "occluded": _to_bytes(record["occluded"], **options),
-        "mask": _to_bytes(np.asarray(record["mask"]).astype(bool) * np.uint8(255), format="PNG"),
-    }
+def encode(record: Mapping[str, Any], quality: int = stored.QUALITY) -> dict[str, Any]:
+    """Pictures to JPEG, the mask to PNG; the rest as it is."""
+    mask = np.asarray(record["mask"]).astype(bool) * np.uint8(255)
+    pictures = {name: stored.jpeg(record[name], quality) for name in PICTURES[:2]}
+    return {**record, **pictures, "mask": stored.encoded(mask, format="PNG")}
 
 
 def decode(record: Mapping[str, Any]) -> dict[str, Any]:
     """A stored record as arrays: pictures uint8 RGB, mask bool [224, 224], float32 vectors, str."""
-    mask = _to_array(record["mask"]) > 0
-    texts = {name: _to_text(record[name]) for name in TEXTS}
-    pictures = {name: _to_array(record[name]) for name in PICTURES[:2]}
+    mask = stored.picture(record["mask"]) > 0
+    texts = {name: stored.text(record[name]) for name in TEXTS}
+    pictures = {name: stored.picture(record[name]) for name in PICTURES[:2]}
     vectors = {name: np.asarray(record[name], np.float32) for name in (*VECTORS, "landmarks")}
     subject = np.int64(record["subject"])
     return {**pictures, "mask": mask, **vectors, "subject": subject, **texts}
 
 
-def _to_bytes(array: np.ndarray, **options: Any) -> bytes:
-    stream = io.BytesIO()
-    PIL.Image.fromarray(array).save(stream, **options)
-    return stream.getvalue()
-
-
-def _to_array(data: bytes) -> np.ndarray:
-    with PIL.Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image)
-
-
-def _to_text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def open_split(directory: str | os.PathLike, split: str) -> "Records":
+def open_split(directory: str | os.PathLike, split: str) -> stored.Split:
     """The decoded records of a split in order of subject number, read at random.
 
     Raises:
       ValueError: no data set there, or no such split.
     """
-    card = data_card.read(directory)
-    if not card["counts"].get(split):
-        raise ValueError(f"{directory} has no split {split!r}, only {card['counts']}")
-    return Records(directory, split)
-
-
-class Records:
-    """A split as a sequence of decoded records; cheap to open in each worker."""
-
-    def __init__(self, directory: str | os.PathLike, split: str):
-        builder = tfds.builder_from_directory(pathlib.Path(directory))
-        skip = {name: tfds.decode.SkipDecoding() for name in PICTURES}
-        open_source: Any = builder.as_data_source  # its decorator hides its type
-        self._source = open_source(split, decoders=skip)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return map(self.__getitem__, range(len(self)))
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"record {index} of {len(self)}")
-        return decode(self._source[index])
+    stored.check_split(directory, split)
+    return stored.Split(directory, split, PICTURES, decode)
