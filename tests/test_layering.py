@@ -41,9 +41,10 @@ APPLICATION = Rule(MATHS | {"optax", "tqdm", "PIL"}, EVERYTHING)
 # Keyed by the part: the first name below ofer_jax. Any other part (evaluate, reconstruct, cli, ...)
 # stands above all of these and follows APPLICATION.
 RULES = {
+    "atomic": Rule(set(), set()),
     "pickles": Rule({"numpy"}, {"pickles"}),
     **dict.fromkeys(("across", "arrays", "diffusion", "metrics", "render"), MATHS_RULE),
-    "flame": Rule(MATHS, CORE | {"pickles"}),
+    "flame": Rule(MATHS, CORE | {"atomic", "pickles"}),
     "losses": Rule(MATHS | {"optax"}, CORE),
     "models": Rule(MATHS | {"flax"}, CORE | {"models"}),
     "faces": Rule(MATHS | {"PIL"}, {"arrays", "faces", "openhead"}),
@@ -53,23 +54,23 @@ RULES = {
     "sharding": Rule(MATHS | {"optax"}, CORE | {"state", "optim"}),
     "gradients": Rule(MATHS, {"arrays", "optim"}),
     "checkpoint": Rule(MATHS | {"orbax"}, {"state", "sharding", "seals"}),
-    "seals": Rule(set(), set()),
-    "parts": Rule({"numpy"}, set()),
+    "seals": Rule(set(), {"atomic"}),
+    "parts": Rule({"numpy"}, {"atomic"}),
     **dict.fromkeys(("stopping", "profiling"), Rule({"jax"}, set())),
-    "writers": Rule(PLAIN | {"tqdm", "PIL"}, {"events"}),
-    "events": Rule(PLAIN | {"tensorboardX", "google"}, set()),
+    "writers": Rule(PLAIN | {"tqdm", "PIL"}, {"atomic", "events"}),
+    "events": Rule(PLAIN | {"tensorboardX", "google"}, {"atomic"}),
     "convert": Rule(PLAIN, set(), frozenset({"torch", "onnx", "safetensors"})),
     "torchfile": Rule({"numpy"}, {"pickles"}),
     "onnxfile": Rule({"numpy"}, {"pickles"}, frozenset({"onnx"})),
     "bundle": Rule(MATHS | {"safetensors"}, EVERYTHING),
     "tensors": Rule(PLAIN, set()),
-    "meshes": Rule(PLAIN | {"trimesh"}, {"openhead"}),
+    "meshes": Rule(PLAIN | {"trimesh"}, {"atomic", "openhead"}),
     "photos": Rule(PLAIN | {"PIL"}, set()),
     "tasks": Rule(MATHS | {"optax"}, TRAINING | {"openhead"}, PROGRESS),
-    **dict.fromkeys(("best", "nonfinite"), Rule(MATHS | {"optax"}, TRAINING)),
+    **dict.fromkeys(("best", "nonfinite"), Rule(MATHS | {"optax"}, TRAINING | {"atomic"})),
     "train": Rule(MATHS | {"optax"}, TRAINING, PROGRESS),
 }
-CORE_MODULES = sorted(TRAINING | {"pickles"})
+CORE_MODULES = sorted(TRAINING | {"atomic", "pickles"})
 # Everything the core must do without (jax, flax, optax and orbax need none of them to import).
 BLOCKED = {
     *("PIL", "safetensors", "trimesh", "tqdm", "tensorboardX", "ml_collections", "grain"),
@@ -165,7 +166,7 @@ def test_configs_import_only_ml_collections() -> None:
 
 
 def test_data_pipelines_import_no_training_and_no_launch() -> None:
-    parts = CORE | {"parts", "faces", "openhead", "models", "bundle", "photos", "meshes"}
+    parts = CORE | {"atomic", "parts", "faces", "openhead", "models", "bundle", "photos", "meshes"}
     packages = MATHS | {"PIL", "grain", "tensorflow_datasets", "array_record", "tqdm", "absl"}
     build_only = {"scipy", "tflite", "trimesh"}
     rule = Rule(packages | build_only, parts, frozenset({"matplotlib", "skimage"}))
