@@ -30,4 +30,4 @@ def test_it_measures_idrank_with_candidates_of_its_own(tmp_path: Path) -> None:
 
 def test_it_says_what_it_can_measure() -> None:
     done = run("fly")
-    assert done.returncode != 0 and "train, scaling or work" in done.stdout + done.stderr
+    assert done.returncode != 0 and "train, scaling, work" in done.stdout + done.stderr

@@ -1,0 +1,32 @@
+"""What `launch.benchmark` measures: a task at a size, with the head and constants of a launch."""
+
+import importlib
+
+from benchmarks import cases
+from launch import setup
+
+
+def case(
+    task: str, size: str, batch_size: int, *, encoders: bool = False, way: str | None = None
+) -> cases.Case:
+    """A task with a batch of noise.
+
+    Args:
+      task: its name.
+      size: 'openhead' or 'paper'.
+      batch_size: examples; 0 as configured.
+      encoders: train the published encoders too, from crops.
+      way: where IdRank's candidates come from; None as configured.
+    """
+    configs = {}
+    for name in (task, "idgen"):
+        suffix = "" if size == "paper" else "_openhead"
+        configs[name] = importlib.import_module(f"configs.{name}{suffix}").get_config()
+        if size == "paper" and not encoders:
+            cases.without_encoders(configs[name])
+    config, head = cases.settle(configs[task], batch_size), setup.head_of(configs[task])
+    if task == "idrank":
+        config.candidates.way = way or config.candidates.way
+    constants, of_idgen = (setup.constants_of(configs[name], *head) for name in (task, "idgen"))
+    constants |= cases.generator(config, configs["idgen"], of_idgen)
+    return cases.Case(size, config, constants, cases.batch(config, head[0]))
