@@ -11,7 +11,7 @@ from ofer_jax.faces import align
 from ofer_jax.faces.finder import CONFIRMED
 from ofer_jax.faces.types import Face
 
-_SCALE = 1.6
+SCALE = 1.6  # of the published crop to the box
 # insightface's box in sides of ours: its side, and how far its centre lies higher.
 _OF_POINTS = (1.05, 0.055)  # by the bounding box of FaceMesh's points
 _OF_BOX = (1.17, 0.107)  # by the detector's
@@ -25,7 +25,7 @@ def crop_112(image: np.ndarray, face: Face) -> np.ndarray:
 def crop_224(image: np.ndarray, face: Face) -> np.ndarray:
     """FaRL's crop of a picture uint8 RGB [H, W, 3], uint8 RGB [224, 224, 3]; black outside."""
     centre, side = published_box(face)
-    return align.warp(image, align.square_matrix(centre, _SCALE * side, 224), 224)
+    return align.warp(image, align.square_matrix(centre, SCALE * side, 224), 224)
 
 
 def published_box(face: Face) -> tuple[np.ndarray, float]:

@@ -1,6 +1,6 @@
 """What is known of one face in a photograph."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,7 @@ class Face:
     `points`: FaceMesh's 468 points, z in the same scale and growing away from the camera. When
     `presence` is low they are guesses and `five` comes from the keypoints.
     `five`: eye, eye, nose, mouth corner, mouth corner, the image-left one first (ArcFace's order).
+    `landmarks`: the 68 points of iBUG's order where a detector gives them itself, else NaN.
     """
 
     box: np.ndarray  # [4] x0, y0, x1, y1
@@ -21,3 +22,4 @@ class Face:
     points: np.ndarray  # [468, 3]
     presence: float  # of FaceMesh, 0..1
     five: np.ndarray  # [5, 2]
+    landmarks: np.ndarray = field(default_factory=lambda: np.full((68, 2), np.nan))  # [68, 2]
