@@ -21,6 +21,7 @@ from data_pipelines import data_card, finished, raw_pass
 from data_pipelines import input as pipeline
 from data_pipelines.input import CROPS, KINDS
 from data_pipelines.raw_pass import COPIED, Arrays, Faces
+from ofer_jax import atomic
 
 NAME = "crops"
 
@@ -69,7 +70,7 @@ def collect(parts: pathlib.Path, target: pathlib.Path, card: Mapping[str, Any]) 
     if not kept:
         raise finished.no_face(target.name)
     count = sum(len(part["subject"]) for part in kept)
-    with finished.replacing(target) as work:
+    with atomic.replacing_folder(target) as work:
         for name in COPIED:
             np.save(work / f"{name}.npy", np.concatenate([part[name] for part in kept]))
         for name, kind in itertools.product(CROPS, KINDS):

@@ -14,6 +14,8 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ofer_jax import atomic
+
 FILE = "data_card.json"
 FORMAT = 1
 LICENCE = "CC0-1.0"
@@ -26,17 +28,10 @@ def content_hash(digests: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def write_atomic(path: pathlib.Path, text: str) -> None:
-    """Writes a text file so that a reader sees the old one or the whole new one."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def write(directory: pathlib.Path, card: Mapping[str, Any]) -> None:
     """Writes `data_card.json` and the same as a readable `README.md`."""
-    write_atomic(directory / "README.md", _page(card))
-    write_atomic(directory / FILE, json.dumps(card, indent=2) + "\n")
+    atomic.write_text(directory / "README.md", _page(card))
+    atomic.write_text(directory / FILE, json.dumps(card, indent=2) + "\n")
 
 
 def read(directory: str | os.PathLike) -> dict[str, Any]:

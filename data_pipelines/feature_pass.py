@@ -24,7 +24,7 @@ from data_pipelines import data_card, finished, raw_pass
 from data_pipelines import input as pipeline
 from data_pipelines.input import KINDS
 from data_pipelines.raw_pass import COPIED, Arrays, Faces
-from ofer_jax import openhead
+from ofer_jax import atomic, openhead
 
 NAME = "open"
 
@@ -142,7 +142,7 @@ def project(
     arrays = {name: np.concatenate(values) for name, values in rows.items()}
     count, width = arrays["features_clean"].shape
     own = {"features": NAME, "width": width, "projection": openhead.digest(basis)}
-    with finished.replacing(pipeline.folder(directory, split)) as work:
+    with atomic.replacing_folder(pipeline.folder(directory, split)) as work:
         for name, array in arrays.items():
             np.save(work / f"{name}.npy", array)
         return finished.describe(work, card, split, count, rejected, **own)

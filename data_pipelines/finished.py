@@ -6,26 +6,12 @@ It appears whole or not at all. `data_pipelines.input` reads it.
 """
 
 import collections
-import contextlib
 import json
-import os
 import pathlib
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_pipelines import input as pipeline
-
-
-@contextlib.contextmanager
-def replacing(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A fresh folder to write into; at the end of the block it takes the place of `target`."""
-    work = target.with_name(f".{target.name}.part")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    yield work
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(work, target)
 
 
 def describe(

@@ -10,7 +10,6 @@ appears whole or not at all, and a rerun goes on where a killed one stopped.
 
 import functools
 import json
-import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +18,9 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from data_pipelines import data_card, parallel, records
+from data_pipelines import parallel, records
 from data_pipelines.input import KINDS
+from ofer_jax import atomic
 
 PART = 100  # pairs a part
 COPIED = ("shape", "expression", "jaw", "neck", "eyes", "global_rotation", "subject", "occluder")
@@ -47,7 +47,7 @@ def folder(directory: pathlib.Path, name: str, card: Mapping[str, Any]) -> pathl
     if not marker.exists() or json.loads(marker.read_text()) != wanted:
         shutil.rmtree(raw, ignore_errors=True)
         raw.mkdir(parents=True)
-        data_card.write_atomic(marker, json.dumps(wanted))
+        atomic.write_text(marker, json.dumps(wanted))
     return raw
 
 
@@ -89,7 +89,6 @@ def _extract_part(
     path, split, rows = job
     source = records.open_split(directory, split)
     arrays = raw_part([source[row] for row in rows], take, faces())
-    path.parent.mkdir(parents=True, exist_ok=True)
     save(path, arrays)
     return len(rows)
 
@@ -137,10 +136,8 @@ def _rejection(pair: Mapping[str, Any], faults: Sequence[str]) -> dict[str, Any]
 
 def save(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
     """Writes an .npz that appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        np.savez(file, **arrays)
-    os.replace(temporary, path)
+    with atomic.writing(path) as temporary:
+        np.savez(temporary, **arrays)
 
 
 def load(path: pathlib.Path, names: Sequence[str] | None = None) -> Arrays:

@@ -8,16 +8,14 @@ head is measured on that. `ofer_jax/evaluate.py` and `quality.py` explain rows a
 
 import json
 import sys
-from pathlib import Path
 
 import jax
 from absl import app, flags, logging
 
-from data_pipelines import data_card
 from data_pipelines import input as data_input
 from launch import setup
+from ofer_jax import atomic, evaluate, flame, openhead, quality
 from ofer_jax import bundle as bundles
-from ofer_jax import evaluate, flame, openhead, quality
 
 BUNDLE = flags.DEFINE_string("bundle", None, "bundle directory; without it the embedded one")
 DATA = flags.DEFINE_string("data", None, "data set directory with features", required=True)
@@ -67,9 +65,7 @@ def main(argv: list[str]) -> None:
         sys.exit(2)
     print(quality.table(report))
     if OUT.value:
-        path = Path(OUT.value)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        data_card.write_atomic(path, json.dumps(report, indent=1) + "\n")
+        atomic.write_text(OUT.value, json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

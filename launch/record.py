@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from data_pipelines import data_card
 from launch import versions
-from ofer_jax import flame
+from ofer_jax import atomic, flame
 
 
 def told(command: str) -> str:
@@ -34,8 +33,7 @@ def write(config: Any, workdir: Path, head: Any, meta: Any, weights: dict[str, A
         **versions.found(),
         "command": told(" ".join(["python", "-m", "launch.train", *sys.argv[1:]])),
     }
-    workdir.mkdir(parents=True, exist_ok=True)
-    data_card.write_atomic(path, json.dumps(found, indent=1) + "\n")
+    atomic.write_text(path, json.dumps(found, indent=1) + "\n")
 
 
 def _without_folders(value: Any) -> Any:

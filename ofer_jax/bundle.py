@@ -11,8 +11,6 @@ bring its head, with what is known of its surface: `head.npz`.
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from ofer_jax import flame, tensors
+from ofer_jax import atomic, flame, tensors
 from ofer_jax.flame import FlameModel
 
 FORMAT = 1
@@ -83,24 +81,12 @@ def save(
     if head is not None:
         check_head(bundle, head, path)
     arrays = {name: np.asarray(a) for name, a in _flatten(bundle.params)}
-    part = path.with_name(path.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        sha256 = tensors.write(part / "params.safetensors", arrays, dtype)
+    with atomic.replacing_folder(path) as work:
+        sha256 = tensors.write(work / "params.safetensors", arrays, dtype)
         config = {**bundle.config, "params_sha256": sha256}
-        (part / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        (work / "config.json").write_text(json.dumps(config, indent=1) + "\n")
         if head is not None:
-            flame.save(part / _HEAD, head, surface)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    old = path.with_name(path.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        os.replace(path, old)  # two renames: a folder cannot be replaced in one
-    os.replace(part, path)
-    shutil.rmtree(old, ignore_errors=True)
+            flame.save(work / _HEAD, head, surface)
 
 
 def check_target(path: str | Path) -> None:

@@ -4,7 +4,6 @@ queue, and cut to a step when a run goes on.
 A record is the length (uint64, little-endian), its checksum, the event and its checksum (uint32).
 """
 
-import os
 import struct
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,8 @@ from google.protobuf.message import DecodeError
 from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event  # pyrefly: ignore[missing-module-attribute]
+
+from ofer_jax import atomic
 
 PATTERN = "events.out.tfevents.*"
 
@@ -87,6 +88,4 @@ def _records(path: Path) -> Iterator[tuple[Event, bytes]]:
 def _cut(path: Path, last: int) -> None:
     kept = b"".join(record for event, record in _records(path) if event.step <= last)
     if len(kept) < path.stat().st_size:
-        part = path.with_name(f"part.{path.name}")
-        part.write_bytes(kept)
-        os.replace(part, path)
+        atomic.write_bytes(path, kept)

@@ -1,10 +1,9 @@
 """Mesh files of heads: PLY (binary), OBJ and GLB, in metres, y up, the face looking along +z.
 
 Written by trimesh, vertices in the head model's order (nothing is merged or dropped, so index v in
-a file is vertex v of the model), first to a temporary file beside the target, then renamed.
+a file is vertex v of the model); a file appears whole or not at all.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 import trimesh
 from jaxtyping import Float, Int, Shaped, UInt8
+
+from ofer_jax import atomic
 
 FORMATS = ("ply", "obj", "glb")
 
@@ -84,6 +85,5 @@ def write(
         np.asarray(vertices, np.float32), triangles, vertex_colors=painted, process=False
     )
     data: Any = mesh.export(file_type=kind)  # str or bytes for these formats
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data.encode() if isinstance(data, str) else data)
-    os.replace(part, path)
+    # Dozens of one face: not worth the time to have each on disk before the next.
+    atomic.write_bytes(path, data.encode() if isinstance(data, str) else data, sync=False)

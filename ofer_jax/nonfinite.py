@@ -7,7 +7,6 @@ the host, which looks a few steps late, does not know yet; later steps leave a b
 
 import functools
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from ofer_jax import atomic
 from ofer_jax.arrays import Array, Bool, Float, Key, Scalar
 from ofer_jax.state import TrainState
 
@@ -91,17 +91,13 @@ def _whole(tree: Any) -> Any:
 
 
 def _write(path: Path, told: Mapping[str, Any], arrays: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     leaves = {
         jax.tree_util.keystr(place, simple=True, separator="/"): leaf
         for place, leaf in jax.tree_util.tree_leaves_with_path(arrays)
     }
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez(file, **leaves)
-    os.replace(part, path.with_suffix(".npz"))
-    part.write_text(json.dumps(told, indent=1) + "\n")
-    os.replace(part, path)
+    with atomic.writing(path.with_suffix(".npz")) as beside:
+        np.savez(beside, **leaves)
+    atomic.write_text(path, json.dumps(told, indent=1) + "\n")
 
 
 def _number(value: Any) -> float | str:

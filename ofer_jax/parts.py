@@ -1,14 +1,15 @@
 """An array whose rows lie in several files, so that several processes can make it together.
 
-Part p holds the rows p ROWS to (p + 1) ROWS. A part is written beside and renamed: it is whole or
-not there, and whoever goes on after a kill makes what is missing.
+Part p holds the rows p ROWS to (p + 1) ROWS. A part is whole or not there, and whoever goes on
+after a kill makes what is missing.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from ofer_jax import atomic
 
 ROWS = 256
 
@@ -26,13 +27,8 @@ def rows_of(part: int, count: int) -> np.ndarray:
 
 def save(path: Path, rows: np.ndarray) -> None:
     """Write one part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".part")
-    with beside.open("wb") as file:
-        np.save(file, rows)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    with atomic.writing(path) as beside:
+        np.save(beside, rows)
 
 
 class Parts:

@@ -3,9 +3,10 @@ folder is used. A folder without a seal (its writer was killed just before) coun
 """
 
 import json
-import os
 import zlib
 from pathlib import Path
+
+from ofer_jax import atomic
 
 NAME = "seal.json"
 
@@ -17,9 +18,7 @@ def seal(folder: Path) -> None:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != NAME
     }
-    part = folder / f"{NAME}.part"
-    part.write_text(json.dumps(found))
-    os.replace(part, folder / NAME)
+    atomic.write_text(folder / NAME, json.dumps(found))
 
 
 def damage(folder: Path) -> str | None:

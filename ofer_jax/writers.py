@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import numpy as np
 from PIL import Image
 
-from ofer_jax import events
+from ofer_jax import atomic, events
 
 
 class Writer:
@@ -47,10 +47,8 @@ class Writer:
         if picture is None:
             return
         path = self.path.parent / "pictures" / f"{step}.png"
-        path.parent.mkdir(exist_ok=True)
-        part = path.with_suffix(".part")
-        Image.fromarray(picture).save(part, format="PNG")
-        os.replace(part, path)
+        with atomic.writing(path) as beside:
+            Image.fromarray(picture).save(beside)
         self._board.picture(step, "samples", picture)
 
     def flush(self) -> None:
@@ -98,9 +96,7 @@ def _drop_later(path: Path, start: int) -> None:
     if not path.exists():
         return
     kept = [line for line in path.read_text().splitlines() if _step(line) <= start]
-    part = path.with_suffix(".part")
-    part.write_text("".join(line + "\n" for line in kept))
-    os.replace(part, path)
+    atomic.write_text(path, "".join(line + "\n" for line in kept))
 
 
 def _step(line: str) -> float:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from data_pipelines.openhead import expressions, identity, landmarks, regions, rig, topology
 from data_pipelines.openhead.mpfb import Archive
-from ofer_jax import openhead
+from ofer_jax import atomic, openhead
 from ofer_jax.flame import facemesh
 
 NAME = "open-head-1"
@@ -151,14 +151,15 @@ def _sparse(regressor: np.ndarray) -> dict[str, np.ndarray]:
 
 def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """An `.npz` whose bytes depend on the arrays alone (no times), replaced in one step."""
-    temporary = path.with_suffix(".tmp")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with (
+        atomic.writing(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
+    ):
         for name in sorted(arrays):
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, np.asanyarray(arrays[name]), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)),
                              buffer.getvalue(), zipfile.ZIP_DEFLATED)  # fmt: skip
-    temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -21,13 +21,14 @@ matplotlib; only this script does.
 
 import argparse
 import json
-import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ofer_jax import atomic
 
 MEDIAPIPE_FILES = {
     "blazeface": "mediapipe/modules/face_detection/face_detection_short_range.tflite",
@@ -195,9 +196,8 @@ def _settled_points(image: np.ndarray) -> np.ndarray:
 
 def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes an npz in one piece (a half-written file never stands under the final name)."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
-    np.savez_compressed(temporary, allow_pickle=False, **arrays)
-    os.replace(temporary, path)
+    with atomic.writing(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
     print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, crc {zlib.crc32(path.read_bytes()):x}")
 
 

@@ -10,14 +10,12 @@ Regions are vertex numbers (int64). Whatever is not known is not there.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from ofer_jax import pickles
+from ofer_jax import atomic, pickles
 from ofer_jax.flame import facemesh, files
 from ofer_jax.flame.files import Files, PathLike
 from ofer_jax.flame.io import line, load, npy_array, npz_arrays, read_bytes, to_arrays
@@ -85,17 +83,11 @@ def save(
     if path.suffix != ".npz":
         raise ValueError(f"{path}: a head is written as .npz; name it so")
     known = {k: np.asarray(v) for k, v in (surface or {}).items() if k.startswith(_STORED)}
-    part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **to_arrays(model), **known)
-        os.replace(part, path)
+        with atomic.writing(path) as beside:
+            np.savez(beside, allow_pickle=False, **to_arrays(model), **known)
     except OSError as error:
         raise ValueError(f"{path} cannot be written ({error.strerror})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def _stored(path: Path, model: FlameModel) -> dict[str, np.ndarray]:
