@@ -11,7 +11,7 @@ bring its head, with what is known of its surface: `head.npz`.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from ofer_jax import atomic, flame, tensors
+from ofer_jax import atomic, flame, tensors, trees
 from ofer_jax.flame import FlameModel
 
 FORMAT = 1
@@ -80,7 +80,7 @@ def save(
     check_target(path)
     if head is not None:
         check_head(bundle, head, path)
-    arrays = {name: np.asarray(a) for name, a in _flatten(bundle.params)}
+    arrays = {name: np.asarray(a) for name, a in trees.named(bundle.params)}
     with atomic.replacing_folder(path) as work:
         sha256 = tensors.write(work / "params.safetensors", arrays, dtype)
         config = {**bundle.config, "params_sha256": sha256}
@@ -178,14 +178,6 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ValueError(f"bundle {path.parent}: {path.name}: {error.strerror}") from None
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in sorted(tree.items()):
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{name}/")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 import jax
 from jax.extend import core
 
+from ofer_jax import trees
+
 Tree = Any
 
 
@@ -23,9 +25,8 @@ def table(params: Tree, factors: Tree, rate: float) -> str:
     """
     sizes: dict[tuple[str, str], int] = {}
     totals: dict[str, int] = {}
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    for (path, leaf), factor in zip(leaves, jax.tree.leaves(factors), strict=True):
-        names = jax.tree_util.keystr(path, simple=True, separator="/").split("/")
+    for (name, leaf), factor in zip(trees.named(params), jax.tree.leaves(factors), strict=True):
+        names = name.split("/")
         how = "statistics" if "batch_stats" in names else _how(factor, rate)
         row = _module(names), how
         sizes[row] = sizes.get(row, 0) + leaf.size

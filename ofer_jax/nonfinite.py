@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from ofer_jax import atomic
+from ofer_jax import atomic, trees
 from ofer_jax.arrays import Array, Bool, Float, Key, Scalar
 from ofer_jax.state import TrainState
 
@@ -91,12 +91,8 @@ def _whole(tree: Any) -> Any:
 
 
 def _write(path: Path, told: Mapping[str, Any], arrays: Any) -> None:
-    leaves = {
-        jax.tree_util.keystr(place, simple=True, separator="/"): leaf
-        for place, leaf in jax.tree_util.tree_leaves_with_path(arrays)
-    }
     with atomic.writing(path.with_suffix(".npz")) as beside:
-        np.savez(beside, **leaves)
+        np.savez(beside, **dict(trees.named(arrays)))
     atomic.write_text(path, json.dumps(told, indent=1) + "\n")
 
 

@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ofer_jax import trees
+
 Tree = Any
 
 
@@ -116,23 +118,18 @@ def labels(params: Tree, factors: Mapping[str, float]) -> Tree:
     Raises:
       ValueError: for a regex that finds none.
     """
-    paths = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    paths = [path for path, _ in trees.named(params)]
     for pattern in factors:
         if not any(re.search(pattern, path) for path in paths):
             raise ValueError(f"optim.groups: {pattern!r} finds none of {', '.join(paths[:4])}, ...")
 
-    def label(path: Any, _: Any) -> float:
-        name = _name(path)
-        if "batch_stats" in name.split("/"):
+    def label(path: str, _: Any) -> float:
+        if "batch_stats" in path.split("/"):
             return 0.0
-        found = [f for pattern, f in factors.items() if re.search(pattern, name)]
+        found = [f for pattern, f in factors.items() if re.search(pattern, path)]
         return found[-1] if found else 1.0
 
-    return jax.tree_util.tree_map_with_path(label, params)
-
-
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")
+    return trees.map_named(label, params)
 
 
 def clipping(max_norm: float, by: str = "part") -> optax.GradientTransformation:

@@ -20,6 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from ofer_jax import trees
+
 Tree = Any
 Spec = str | Sequence[str | Sequence[str] | None]
 Rules = Sequence[tuple[str, Spec]]
@@ -94,19 +96,18 @@ def of_tree(tree: Tree, mesh: Mesh, rules: Rules) -> Tree:
     Raises:
       ValueError: for a rule that finds nothing, or a path that no rule finds.
     """
-    paths = jax.tree_util.tree_leaves_with_path(tree)
-    names = [_name(path) for path, _ in paths]
+    names = [name for name, _ in trees.named(tree)]
     for pattern, _ in rules:
         if not any(re.search(pattern, name) for name in names):
             raise ValueError(f"sharding rule {pattern!r} finds none of {len(names)} arrays")
 
-    def one(path: Any, leaf: Any) -> NamedSharding:
+    def one(name: str, leaf: Any) -> NamedSharding:
         for pattern, spec in rules:
-            if re.search(pattern, _name(path)):
+            if re.search(pattern, name):
                 return NamedSharding(mesh, _spec(spec, leaf.shape, mesh.shape["fsdp"]))
-        raise ValueError(f"no sharding rule finds {_name(path)!r}; end the rules with '.*'")
+        raise ValueError(f"no sharding rule finds {name!r}; end the rules with '.*'")
 
-    return jax.tree_util.tree_map_with_path(one, tree)
+    return trees.map_named(one, tree)
 
 
 def _spec(spec: Spec, shape: tuple[int, ...], fsdp: int) -> PartitionSpec:
@@ -123,10 +124,9 @@ def _spec(spec: Spec, shape: tuple[int, ...], fsdp: int) -> PartitionSpec:
 
 def whole(tree: Tree, shardings: Tree) -> list[str]:
     """Paths of matrices that every device holds whole, to be listed when fsdp is asked for."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
     return [
-        _name(path)
-        for (path, leaf), s in zip(leaves, jax.tree.leaves(shardings), strict=True)
+        name
+        for (name, leaf), s in zip(trees.named(tree), jax.tree.leaves(shardings), strict=True)
         if leaf.ndim > 1 and s.is_fully_replicated
     ]
 
@@ -188,11 +188,11 @@ def spread(
     def of_device(params: Tree, batch: Tree, key: Any, constants: Tree) -> Any:
         told, grads = gradients(jax.tree.map(_gather, params, specs), batch, key, constants)
 
-        def settle(path: Any, grad: jax.Array, param: jax.Array, spec: PartitionSpec) -> jax.Array:
-            is_still = any(re.match(rf"(?:{name})(/|$)", _name(path)) for name in still)
+        def settle(path: str, grad: jax.Array, param: jax.Array, spec: PartitionSpec) -> jax.Array:
+            is_still = any(re.match(rf"(?:{name})(/|$)", path) for name in still)
             return jnp.zeros_like(param) if is_still else average(grad, spec)
 
-        grads = jax.tree_util.tree_map_with_path(settle, grads, params, specs)
+        grads = trees.map_named(settle, grads, params, specs)
         return jax.tree.map(lambda x: average(x, everywhere), told), grads
 
     return jax.shard_map(
@@ -238,7 +238,3 @@ def put_global(tree: Tree, sharding: NamedSharding) -> Tree:
 
 def _narrow(x: np.ndarray) -> np.ndarray:
     return x.astype(np.uint32) if x.dtype in (np.int64, np.uint64) else x
-
-
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -19,7 +19,7 @@ FILES = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
 MATHS = {"jax", "numpy", "jaxtyping"}
 PLAIN = {"numpy", "jaxtyping"}
 PROGRESS = frozenset({"tqdm"})
-CORE = {"across", "arrays", "flame", "diffusion", "losses", "metrics", "render"}
+CORE = {"across", "arrays", "flame", "diffusion", "losses", "metrics", "render", "trees"}
 TRAINING = CORE | {
     *("models", "state", "optim", "sharding", "parts", "tasks", "checkpoint", "seals", "train"),
     *("best", "stopping", "nonfinite", "profiling", "gradients"),
@@ -42,6 +42,7 @@ APPLICATION = Rule(MATHS | {"optax", "tqdm", "PIL"}, EVERYTHING)
 # stands above all of these and follows APPLICATION.
 RULES = {
     "atomic": Rule(set(), set()),
+    "trees": Rule({"jax"}, set()),
     "pickles": Rule({"numpy"}, {"pickles"}),
     **dict.fromkeys(("across", "arrays", "diffusion", "metrics", "render"), MATHS_RULE),
     "flame": Rule(MATHS, CORE | {"atomic", "pickles"}),

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ofer_jax import bundle, convert, published
+from ofer_jax import bundle, convert, published, trees
 from ofer_jax.flame import FlameModel
 from ofer_jax.importers import files
 from ofer_jax.importers.files import Published
@@ -140,11 +140,10 @@ def _check_shapes(kind: str, config: published.Config, params: dict[str, Any]) -
     front = np.zeros((published.FRONT, 3), np.float32)
     constants = {"basis": np.eye(published.SHAPES, dtype=np.float32), "template": front}
     expected = jax.eval_shape(partial(_TASKS[kind].init, config), jax.random.key(0), constants)
-    wanted = dict(jax.tree_util.tree_leaves_with_path(expected))
-    for path, value in jax.tree_util.tree_leaves_with_path(params):
-        if value.shape != wanted[path].shape:
-            name = jax.tree_util.keystr(path, simple=True, separator="/")
-            shapes = f"shape {value.shape}; the published network's is {wanted[path].shape}"
+    wanted = dict(trees.named(expected))
+    for name, value in trees.named(params):
+        if value.shape != wanted[name].shape:
+            shapes = f"shape {value.shape}; the published network's is {wanted[name].shape}"
             raise ValueError(f"{files.TITLES[kind]}: its {name} has {shapes}")
 
 
