@@ -8,7 +8,6 @@ together, one at a time: a crop pass needs the memory of one part (38 MB) a work
 finished size (376 kB a pair) on disk until it is done.
 """
 
-import itertools
 import os
 import pathlib
 import shutil
@@ -46,37 +45,60 @@ def run(
     splits = [split for split in ("train", "validation", "test") if card["counts"][split]]
     wanted = {"content_hash": card["content_hash"]}
     missing = [s for s in splits if not finished.is_there(directory, s, NAME, **wanted)]
+    files = {f"{name}_{kind}": f"{kind}_{name}" for name in CROPS for kind in KINDS}
     if missing:
         raw = raw_pass.folder(directory, NAME, card)
         raw_pass.extract(directory, missing, raw, take, faces, workers)
         for split in missing:
-            collect(raw / split, pipeline.folder(directory, split, NAME), card)
+            target = pipeline.folder(directory, split, NAME)
+            collect(raw / split, target, card, files, features=NAME, projection="")
             shutil.rmtree(raw / split)
         shutil.rmtree(raw)
     return {split: pipeline.read_meta(directory, split, NAME) for split in splits}
 
 
-def take(faces: Any, pictures: Sequence[np.ndarray], found: Sequence[Any]) -> Arrays:
+def take(
+    faces: Any,
+    pictures: Sequence[np.ndarray],
+    found: Sequence[Any],
+    names: Sequence[str] = CROPS,
+) -> Arrays:
     """The crops of one face a picture, uint8 RGB [N, 112, 112, 3] and [N, 224, 224, 3]."""
     pairs = list(zip(pictures, found, strict=True))
-    return {name: np.stack([getattr(faces, name)(*pair) for pair in pairs]) for name in CROPS}
+    return {name: np.stack([getattr(faces, name)(*pair) for pair in pairs]) for name in names}
 
 
-def collect(parts: pathlib.Path, target: pathlib.Path, card: Mapping[str, Any]) -> None:
-    """Puts the parts of a split together in the folder `target`, named as the split."""
-    small = list(raw_pass.parts(parts, (*COPIED, "rejected")))
-    rejected = [line for part in small for line in part["rejected"].tolist()]
+def collect(
+    parts: pathlib.Path,
+    target: pathlib.Path,
+    card: Mapping[str, Any],
+    large: Mapping[str, str],
+    **own: Any,
+) -> dict[str, Any]:
+    """Puts the parts of a split together in the folder `target`, named as the split.
+
+    Args:
+      parts: the folder of the parts.
+      target: appears whole or not at all.
+      card: of the data set.
+      large: the array in the parts of each file (without .npy) that is written part by part.
+      own: what the meta tells of the pass (`finished.describe`).
+
+    Returns:
+      The meta.
+    """
+    small = list(raw_pass.parts(parts, (*COPIED, "has_expression", "rejected")))
+    rejected = [line for part in small for line in part.pop("rejected").tolist()]
     kept = [part for part in small if "subject" in part]
     if not kept:
         raise finished.no_face(target.name)
     count = sum(len(part["subject"]) for part in kept)
     with atomic.replacing_folder(target) as work:
-        for name in COPIED:
+        for name in kept[0]:
             np.save(work / f"{name}.npy", np.concatenate([part[name] for part in kept]))
-        for name, kind in itertools.product(CROPS, KINDS):
-            _join(parts, f"{kind}_{name}", count, work / f"{name}_{kind}.npy")
-        own = {"features": NAME, "projection": ""}
-        finished.describe(work, card, target.name, count, rejected, **own)
+        for file, name in large.items():
+            _join(parts, name, count, work / f"{file}.npy")
+        return finished.describe(work, card, target.name, count, rejected, **own)
 
 
 def _join(parts: pathlib.Path, name: str, count: int, path: pathlib.Path) -> None:

@@ -6,6 +6,9 @@ written as the arrays that `data_pipelines.input` reads:
 
     DIR/features/SPLIT/*.npy, meta.json, rejected.jsonl (a line a rejected pair, with the reason)
 
+`features_clean` is [N, F] and `features_occluded` [N, F], or [N, R, F] where pictures of the train
+split are seen behind R things each (`--variants`, see `raw_pass.Variants`); `occluder` as long.
+
 The projection is fitted on the train split alone and belongs to the embedded assets: a photograph
 needs the very same one.
 """
@@ -23,7 +26,7 @@ import numpy as np
 from data_pipelines import data_card, finished, raw_pass
 from data_pipelines import input as pipeline
 from data_pipelines.input import KINDS
-from data_pipelines.raw_pass import COPIED, Arrays, Faces
+from data_pipelines.raw_pass import Arrays, Faces, Variants
 from ofer_jax import atomic, openhead
 
 NAME = "open"
@@ -37,6 +40,8 @@ def run(
     fit: int = 0,
     workers: int = 2,
     keep_raw: bool = False,
+    variants: int = 1,
+    strength: float = 1.0,
 ) -> dict[str, dict[str, Any]]:
     """Makes the features of all splits of the data set in `directory`; returns their metas.
 
@@ -48,7 +53,10 @@ def run(
       projection: the .npz file to use, by default the embedded one.
       fit: fit the projection on this many train pairs first and write it to `projection`.
       workers: processes; 0 works in this one (and on its accelerator).
-      keep_raw: leave the raw features on disk (40 kB a pair).
+      keep_raw: leave the raw features on disk (20 kB a picture).
+      variants: occluded versions of each picture of the train split, as `raw_pass` draws them;
+        with more than one, `features_occluded` is [N, R, F] there.
+      strength: of the occluders that are drawn, as in `augment.Settings`.
 
     Raises:
       ValueError: no data set there, no projection, no face in any picture of a split.
@@ -57,15 +65,19 @@ def run(
     card = data_card.read(directory)
     splits = [split for split in ("train", "validation", "test") if card["counts"][split]]
     path = pathlib.Path(projection) if projection else _embedded()
-    if not fit and _done(directory, splits, card, load_projection(path)):
+    wanted = Variants(variants, strength)
+    if not fit and _done(directory, splits, card, load_projection(path), wanted):
         return {split: pipeline.read_meta(directory, split) for split in splits}
-    raw = raw_pass.folder(directory, "features", card)
-    raw_pass.extract(directory, splits, raw, take, faces, workers)
+    raw = raw_pass.folder(directory, "features", card, **wanted.told())
+    raw_pass.extract(directory, splits, raw, take, faces, workers, wanted)
     if fit:
         path.parent.mkdir(parents=True, exist_ok=True)
         raw_pass.save(path, fit_projection(raw / "train", faces(), fit))
     basis = load_projection(path)
-    metas = {split: project(directory, raw, split, card, faces(), basis) for split in splits}
+    metas = {
+        split: project(directory, raw, split, card, faces(), basis, wanted.of(split))
+        for split in splits
+    }
     if not keep_raw:
         shutil.rmtree(raw)
     return metas
@@ -98,13 +110,14 @@ def raw_names(faces: Any) -> list[str]:
 
 
 def fit_projection(parts: pathlib.Path, faces: Any, pairs: int) -> Arrays:
-    """The projection fitted on the first `pairs` pairs of a split, clean and occluded pooled."""
+    """The projection fitted on the first `pairs` pairs of a split, clean and occluded pooled (the
+    first variant)."""
     pool: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     seen = 0
     for part in raw_pass.parts(parts):
         for kind in KINDS if "subject" in part else ():
             for name in raw_names(faces):
-                pool[name].append(part[f"{kind}_{name}"][: pairs - seen])
+                pool[name].append(_versions(part, kind, name)[: pairs - seen, 0])
         seen += len(part.get("subject", ()))
         if seen >= pairs:
             break
@@ -121,6 +134,7 @@ def project(
     card: Mapping[str, Any],
     faces: Any,
     basis: Arrays,
+    variants: Variants,
 ) -> dict[str, Any]:
     """Stage 2 for one split: writes its arrays and `meta.json`, and returns the meta."""
     rows: dict[str, list[np.ndarray]] = collections.defaultdict(list)
@@ -130,27 +144,47 @@ def project(
         if "subject" not in part:
             continue
         for kind in KINDS:
-            values = faces.RawFeatures(
-                **{name: part[f"{kind}_{name}"] for name in raw_names(faces)}
-            )
-            projected = np.asarray(faces.project(values, basis), np.float32)
-            rows[f"features_{kind}"].append(projected)
-        for name in COPIED:
-            rows[name].append(part[name])
+            rows[f"features_{kind}"].append(_projected(part, kind, faces, basis))
+        for name in part.keys() - {"rejected"}:
+            if not name.startswith(tuple(f"{kind}_" for kind in KINDS)):
+                rows[name].append(part[name])
     if not rows:
         raise finished.no_face(split)
     arrays = {name: np.concatenate(values) for name, values in rows.items()}
     count, width = arrays["features_clean"].shape
     own = {"features": NAME, "width": width, "projection": openhead.digest(basis)}
+    own |= variants.told()
     with atomic.replacing_folder(pipeline.folder(directory, split)) as work:
         for name, array in arrays.items():
             np.save(work / f"{name}.npy", array)
         return finished.describe(work, card, split, count, rejected, **own)
 
 
+def _versions(part: Arrays, kind: str, name: str) -> np.ndarray:
+    """A raw feature of a part as [n, R, ...]; R is 1 for clean pictures."""
+    array = part[f"{kind}_{name}"]
+    return array if kind == "occluded" and part["occluder"].ndim == 2 else array[:, None]
+
+
+def _projected(part: Arrays, kind: str, faces: Any, basis: Arrays) -> np.ndarray:
+    """Features of a part, float32 [n, F], or [n, R, F] where there are R variants."""
+    raw = {name: _versions(part, kind, name) for name in raw_names(faces)}
+    count, variants = next(iter(raw.values())).shape[:2]
+    flat = {name: array.reshape(-1, *array.shape[2:]) for name, array in raw.items()}
+    found = np.asarray(faces.project(faces.RawFeatures(**flat), basis), np.float32)
+    return found if variants == 1 else found.reshape(count, variants, -1)
+
+
 def _done(
-    directory: pathlib.Path, splits: Sequence[str], card: Mapping[str, Any], basis: Arrays
+    directory: pathlib.Path,
+    splits: Sequence[str],
+    card: Mapping[str, Any],
+    basis: Arrays,
+    variants: Variants,
 ) -> bool:
-    """Whether all splits already have features of this very data and projection."""
-    wanted = {"content_hash": card["content_hash"], "projection": openhead.digest(basis)}
-    return all(finished.is_there(directory, split, NAME, **wanted) for split in splits)
+    """Whether all splits already have features of this very data, projection and variants."""
+    same = {"content_hash": card["content_hash"], "projection": openhead.digest(basis)}
+    return all(
+        finished.is_there(directory, split, NAME, **same, **variants.of(split).told())
+        for split in splits
+    )

@@ -60,7 +60,7 @@ def no_face(split: str) -> ValueError:
     return ValueError(f"the detector found no face in any pair of the split {split!r}")
 
 
-def is_there(directory: pathlib.Path, split: str, features: str, **wanted: str) -> bool:
+def is_there(directory: pathlib.Path, split: str, features: str, **wanted: Any) -> bool:
     """Whether the split already has features of this name whose meta says what is `wanted`."""
     try:
         meta = pipeline.read_meta(directory, split, features)

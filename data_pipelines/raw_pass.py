@@ -5,9 +5,14 @@ features, aligned crops) is taken of its first face, as it would be of a photogr
 rejected when either picture shows no face, or the face found is not the one that was drawn. A part
 appears whole or not at all, and a rerun goes on where a killed one stopped.
 
+A picture may be seen behind several things: the first is the set's own where it has one, the others
+are drawn by `augment` from the clean picture, by (seed, subject, variant). A variant in which the
+face is not found gives way to another of the same picture; the pair goes only with all of them.
+
     DIR/PASS/raw/SPLIT/part-00000.npz    arrays as `raw_part` returns them
 """
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -18,7 +23,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from data_pipelines import parallel, records
+from data_pipelines import augment, pairs, parallel
 from data_pipelines.input import KINDS
 from ofer_jax import atomic
 
@@ -32,6 +37,38 @@ Arrays = dict[str, np.ndarray]
 Take = Callable[[Any, Sequence[np.ndarray], Sequence[Any]], Arrays]
 
 
+@dataclasses.dataclass(frozen=True)
+class Variants:
+    """Occluded versions of a picture of the train split; the other splits have one."""
+
+    count: int = 1
+    strength: float = 1.0  # of what is drawn
+    seed: int = 0
+
+    def of(self, split: str) -> "Variants":
+        """Those of a split: the others are measured on, and stay as they are."""
+        return self if split == "train" else dataclasses.replace(self, count=1)
+
+    def told(self) -> dict[str, Any]:
+        """What a file that holds them says of them: nothing of the usual single one."""
+        return {} if self.count == 1 else {"variants": dataclasses.asdict(self)}
+
+    def draw(self, pair: Mapping[str, Any]) -> tuple[list[np.ndarray], list[str]]:
+        """The occluded pictures of a record, and what hides the face in each."""
+        own = [pair["occluded"]] if "occluded" in pair else []
+        kinds = [str(pair["occluder"])] if own else []
+        settings = augment.Settings(share=1.0, strength=self.strength)
+        for number in range(len(own), self.count):
+            rng = augment.rng(self.seed, int(pair["subject"]), number)
+            picture, _, kind = augment.occlude(rng, pair["image"], pair["landmarks"], settings)
+            own.append(picture)
+            kinds.append(kind)
+        return own, kinds
+
+
+ONE = Variants()
+
+
 def open_faces() -> Any:
     """The embedded open networks."""
     from ofer_jax import faces  # a worker loads them, not everyone who imports this file
@@ -39,11 +76,12 @@ def open_faces() -> Any:
     return faces
 
 
-def folder(directory: pathlib.Path, name: str, card: Mapping[str, Any]) -> pathlib.Path:
-    """The folder of a pass's parts; parts of another data set or of another size are dropped."""
+def folder(directory: pathlib.Path, name: str, card: Mapping[str, Any], **own: Any) -> pathlib.Path:
+    """The folder of a pass's parts; parts of another data set or of another size are dropped, or
+    with other `own` settings of the pass."""
     raw = directory / name / "raw"
     marker = raw / "of.json"
-    wanted = {"content_hash": card["content_hash"], "part": PART}
+    wanted = {"content_hash": card["content_hash"], "part": PART, **own}
     if not marker.exists() or json.loads(marker.read_text()) != wanted:
         shutil.rmtree(raw, ignore_errors=True)
         raw.mkdir(parents=True)
@@ -58,6 +96,7 @@ def extract(
     take: Take,
     faces: Faces,
     workers: int,
+    variants: Variants = ONE,
 ) -> None:
     """Makes the parts that are still missing, with a progress bar.
 
@@ -68,55 +107,88 @@ def extract(
       take: what to keep of a face.
       faces: gives the detector and the networks.
       workers: processes; 0 works in this one (and on its accelerator).
+      variants: of each picture.
     """
     jobs = []
     for split in splits:
-        count = len(records.open_split(directory, split))
+        count = len(pairs.open_split(directory, split))
         for number, start in enumerate(range(0, count, PART)):
             path = raw / split / f"part-{number:05d}.npz"
             jobs.append((path, split, range(start, min(start + PART, count))))
     missing = [job for job in jobs if not job[0].exists()]
     total, left = (sum(len(rows) for *_, rows in each) for each in (jobs, missing))
-    work = functools.partial(_extract_part, directory=directory, take=take, faces=faces)
+    given = {"directory": directory, "take": take, "faces": faces, "variants": variants}
+    work = functools.partial(_extract_part, **given)
     with tqdm.tqdm(total=total, initial=total - left, unit="pair", desc="Looking at faces") as bar:
-        for pairs in parallel.ordered_map(work, missing, workers, ahead=2):
-            bar.update(pairs)
+        for done in parallel.ordered_map(work, missing, workers, ahead=2):
+            bar.update(done)
 
 
 def _extract_part(
-    job: tuple[pathlib.Path, str, range], *, directory: pathlib.Path, take: Take, faces: Faces
+    job: tuple[pathlib.Path, str, range],
+    *,
+    directory: pathlib.Path,
+    take: Take,
+    faces: Faces,
+    variants: Variants,
 ) -> int:
     path, split, rows = job
-    source = records.open_split(directory, split)
-    arrays = raw_part([source[row] for row in rows], take, faces())
+    source = pairs.open_split(directory, split)
+    arrays = raw_part([source[row] for row in rows], take, faces(), variants.of(split))
     save(path, arrays)
     return len(rows)
 
 
-def raw_part(pairs: Sequence[Mapping[str, Any]], take: Take, faces: Any) -> Arrays:
+def raw_part(
+    found_pairs: Sequence[Mapping[str, Any]], take: Take, faces: Any, variants: Variants = ONE
+) -> Arrays:
     """What is taken of the faces, coefficients and rejections of a few records.
 
     Returns:
-      `clean_X` and `occluded_X` for each X that `take` gives, and the coefficients, one row a
-      kept pair (absent when none is), and `rejected`: a JSON text a rejected pair.
+      For each X that `take` gives `clean_X` [n, ...] and `occluded_X`, [n, ...] for one variant
+      and [n, R, ...] for more; the coefficients, one row a kept pair (absent when none is); and
+      `rejected`: a JSON text a rejected pair.
     """
-    pictures = [pair[name] for pair in pairs for name in ("image", "occluded")]
+    pictures, kinds = [], []
+    for pair in found_pairs:
+        hidden, names = variants.draw(pair)
+        pictures += [pair["image"], *hidden]
+        kinds.append(names)
     found = faces.detect_batch(pictures)
-    kept, rejected = [], []
-    for row, pair in enumerate(pairs):
-        faults = [_fault(each, pair["landmarks"]) for each in found[2 * row : 2 * row + 2]]
-        if any(faults):
-            rejected.append(json.dumps(_rejection(pair, faults)))
-        else:
-            kept.append(row)
+    step = 1 + variants.count
+    kept, chosen, rejected = [], [], []  # rows; the pictures to take, clean and then each variant
+    for row, pair in enumerate(found_pairs):
+        numbers = range(row * step, (row + 1) * step)
+        faults = [_fault(found[number], pair["landmarks"]) for number in numbers]
+        valid = [number for number in range(variants.count) if not faults[1 + number]]
+        if faults[0] or not valid:
+            rejected.append(json.dumps(_rejection(pair, kinds[row][0], faults)))
+            continue
+        # a variant that shows no face gives way to the others in turn
+        seen = [n if n in valid else valid[n % len(valid)] for n in range(variants.count)]
+        kinds[row] = [kinds[row][number] for number in seen]
+        kept.append(row)
+        chosen.append([numbers[0], *(numbers[1 + number] for number in seen)])
     arrays = {"rejected": np.array(rejected, dtype=np.str_)}
     if kept:
-        arrays |= {name: np.array([pairs[row][name] for row in kept]) for name in COPIED}
-        for offset, kind in enumerate(KINDS):
-            chosen = [2 * row + offset for row in kept]
-            taken = take(faces, [pictures[i] for i in chosen], [found[i][0] for i in chosen])
-            arrays |= {f"{kind}_{name}": array for name, array in taken.items()}
+        arrays |= _coefficients([found_pairs[row] for row in kept])
+        arrays["occluder"] = _squeezed(np.array([kinds[row] for row in kept]))
+        order = [number for numbers in chosen for number in numbers]
+        taken = take(faces, [pictures[i] for i in order], [found[i][0] for i in order])
+        for name, array in taken.items():
+            array = array.reshape(len(kept), step, *array.shape[1:])
+            arrays |= {f"clean_{name}": array[:, 0], f"occluded_{name}": _squeezed(array[:, 1:])}
     return arrays
+
+
+def _coefficients(kept: Sequence[Mapping[str, Any]]) -> Arrays:
+    names = [name for name in (*COPIED, "has_expression") if name in kept[0] and name != "occluder"]
+    return {name: np.array([pair[name] for pair in kept]) for name in names}
+
+
+def _squeezed(array: np.ndarray) -> np.ndarray:
+    """[n, R, ...], or [n, ...] of a single variant."""
+    return array[:, 0] if array.shape[1] == 1 else array
 
 
 def _fault(faces: Sequence[Any], landmarks: np.ndarray) -> str:
@@ -129,9 +201,9 @@ def _fault(faces: Sequence[Any], landmarks: np.ndarray) -> str:
     return "not on the face" if off > 0.5 * np.max(high - low) else ""
 
 
-def _rejection(pair: Mapping[str, Any], faults: Sequence[str]) -> dict[str, Any]:
-    line = {"subject": int(pair["subject"]), "occluder": pair["occluder"]}
-    return line | dict(zip(KINDS, faults, strict=True))
+def _rejection(pair: Mapping[str, Any], occluder: str, faults: Sequence[str]) -> dict[str, Any]:
+    line = {"subject": int(pair["subject"]), "occluder": occluder}
+    return line | dict(zip(KINDS, faults[:2], strict=True))
 
 
 def save(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:

@@ -25,12 +25,30 @@ def smooth(points: np.ndarray, closed: bool = True, steps: int = 8) -> np.ndarra
 
 
 class Canvas:
-    """`image` is float32 RGB 0..1, changed in place; points are (x, y), pixel centres integer."""
+    """`image` is float32 RGB 0..1, changed in place; points are (x, y), pixel centres integer.
+
+    `keep` [H, W] is how much of the first picture is still seen: image = keep * first + what was
+    laid over it. Nothing was changed outside of `box` (rows, columns).
+    """
 
     def __init__(self, image: UInt8[np.ndarray, "H W 3"] | Float[np.ndarray, "H W 3"]) -> None:
         scale = 255 if image.dtype == np.uint8 else 1
         self.image = image.astype(np.float32) / scale
         self.height, self.width = image.shape[:2]
+        self.keep = np.ones((self.height, self.width), np.float32)
+        self._low, self._high = np.array([self.height, self.width]), np.zeros(2, int)
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """The rows and columns that were drawn on."""
+        low, high = self._low, np.maximum(self._high, self._low)
+        return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+
+    def _dim(self, box: tuple[slice, slice], left: np.ndarray) -> None:
+        """Notes that only the part `left` of what was seen in `box` shines through."""
+        self.keep[box] *= left
+        self._low = np.minimum(self._low, [part.start for part in box])
+        self._high = np.maximum(self._high, [part.stop for part in box])
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
         """(x, y) of every pixel."""
@@ -81,6 +99,7 @@ class Canvas:
         color = np.asarray(color, np.float32)
         part = self.image[box]
         part += ((color if color.ndim == 1 else color[box]) - part) * alpha[box][..., None]
+        self._dim(box, 1 - alpha[box])
 
     def shadow(self, alpha: np.ndarray, radius: float, strength: float, drop: float = 0.5) -> None:
         """Darken round a shape that lies on the picture, a little more below it."""
@@ -92,7 +111,9 @@ class Canvas:
         shift = min(round(drop * r), len(soft) - 1)
         if shift:
             soft = np.concatenate([np.repeat(soft[:1], shift, 0), soft[:-shift]])
-        self.image[box] *= (1 - strength * np.where(soft > 0.02, soft, 0))[..., None]
+        left = 1 - strength * np.where(soft > 0.02, soft, 0)
+        self.image[box] *= left[..., None]
+        self._dim(box, left)
 
     def solid(
         self, alpha: np.ndarray, color: np.ndarray, radius: float, towards: np.ndarray, depth=0.5
@@ -108,6 +129,7 @@ class Canvas:
         lit = np.minimum((color if color.ndim == 1 else color[box]) * light, 1)
         part = self.image[box]
         part += (lit - part) * alpha[box][..., None]
+        self._dim(box, 1 - alpha[box])
 
     def texture(self, kind: str, offset: np.ndarray, zoom: float, turn: float) -> np.ndarray:
         """Noise [H, W] over the picture."""

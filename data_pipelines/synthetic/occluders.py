@@ -6,7 +6,7 @@ and tinted glass, even if one sees through it.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Shaped, UInt8
 from PIL import Image, ImageDraw
 
 from data_pipelines.synthetic import hands, things
@@ -24,7 +24,8 @@ KINDS = {
     "block": (0.15, things.block),
     "border": (0.10, things.border),
 }
-_LEAST, _MOST, _TRIES = 0.08, 0.60, 3
+LEAST, MOST = 0.08, 0.60  # shares of the face that a thing hides
+_TRIES = 3
 
 
 def apply(
@@ -41,28 +42,48 @@ def apply(
     """
     if kind is not None and kind not in KINDS:
         raise ValueError(f"no occluder {kind!r}; there are {sorted(KINDS)}")
-    marks = np.asarray(landmarks, float)
-    if marks.shape != (68, 2) or not np.isfinite(marks).all():
-        raise ValueError(f"landmarks must be 68 finite points, not shape {list(marks.shape)}")
+    marks = checked(landmarks)
     if kind is None:
         shares = np.array([share for share, _ in KINDS.values()])
         kind = str(rng.choice(list(KINDS), p=shares / shares.sum()))
     area = face_area(marks, image.shape[:2])
-    before = _as_uint8(image)
+    hidden = np.zeros(image.shape[:2], bool)
     for _ in range(_TRIES):
-        canvas = Canvas(image)
-        KINDS[kind][1](rng, canvas, things.face_of(rng, canvas, marks))
-        out = np.clip(canvas.image, 0, 1)
-        hidden = (_as_uint8(out) != before).any(-1)
-        if _LEAST <= share(hidden, area) <= _MOST:
+        canvas = draw(rng, image, marks, kind)
+        box, out = canvas.box, np.clip(canvas.image, 0, 1)
+        hidden[:] = False
+        hidden[box] = differ(as_uint8(out[box]), as_uint8(image[box]))
+        if LEAST <= share(hidden, area) <= MOST:
             break
-    return (_as_uint8(out) if image.dtype == np.uint8 else out), hidden, kind
+    return (as_uint8(out) if image.dtype == np.uint8 else out), hidden, kind
 
 
-def _as_uint8(image: np.ndarray) -> np.ndarray:
+def checked(landmarks: Float[np.ndarray, "68 2"]) -> Float[np.ndarray, "68 2"]:
+    """The landmarks as float64; ValueError if they are not 68 finite points."""
+    marks = np.asarray(landmarks, float)
+    if marks.shape != (68, 2) or not np.isfinite(marks).all():
+        raise ValueError(f"landmarks must be 68 finite points, not shape {list(marks.shape)}")
+    return marks
+
+
+def draw(rng: np.random.Generator, image: np.ndarray, marks: np.ndarray, kind: str) -> Canvas:
+    """The picture with a thing of KINDS on it, however much it hides."""
+    canvas = Canvas(image)
+    KINDS[kind][1](rng, canvas, things.face_of(rng, canvas, marks))
+    return canvas
+
+
+def as_uint8(image: np.ndarray) -> np.ndarray:
+    """Float 0..1 rounded to 0..255; uint8 as it is."""
     if image.dtype == np.uint8:
         return image
     return np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+def differ(a: UInt8[np.ndarray, "H W 3"], b: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
+    """Where two pictures are not the same."""
+    other = a != b
+    return other[..., 0] | other[..., 1] | other[..., 2]
 
 
 def face_area(

@@ -1,0 +1,111 @@
+"""What lies before a picture, and the same seen in another crop of it.
+
+    Layer: out = keep * picture + add          Blur: out = picture + soft * (blurred - picture)
+
+A crop that `matrix` [2, 3] maps a picture's pixels to (centres at integers) sees `seen(matrix,
+size)`. Beyond a picture's edge a layer goes on as it is at the edge.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageFilter
+
+from data_pipelines.synthetic import noise
+
+Picture = UInt8[np.ndarray, "H W 3"]
+Matrix = Float[np.ndarray, "2 3"]
+Box = tuple[slice, slice]  # rows, columns
+
+
+class Effect(Protocol):
+    """Something that changes a picture."""
+
+    def over(self, picture: Picture) -> Picture:
+        """A changed copy."""
+        ...
+
+    def seen(self, matrix: Matrix, size: int) -> "Effect":
+        """What a crop [size, size] of the picture shows of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Layer:
+    """`planes` float32 [h, w, 4], within `box`: keep, and add as RGB 0..1; a picture [H, W]."""
+
+    shape: tuple[int, int]
+    box: Box
+    planes: np.ndarray
+
+    def over(self, picture: Picture) -> Picture:
+        out = picture.copy()
+        part = picture[self.box] * self.planes[..., :1] + 255 * self.planes[..., 1:]
+        out[self.box] = np.clip(part + np.float32(0.5), 0, 255).astype(np.uint8)
+        return out
+
+    def seen(self, matrix: Matrix, size: int) -> "Layer":
+        nothing = np.array([1, 0, 0, 0], np.float32)
+        box, planes = _seen(self.planes, self.shape, self.box, matrix, size, nothing)
+        return Layer((size, size), box, planes)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """`soft` float32 [H, W, 1], how much of the blurred picture is seen; `radius` in pixels."""
+
+    soft: np.ndarray
+    radius: float
+
+    def over(self, picture: Picture) -> Picture:
+        smooth = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(self.radius))
+        out = picture + (np.asarray(smooth, np.float32) - picture) * self.soft
+        return (out + np.float32(0.5)).astype(np.uint8)
+
+    def seen(self, matrix: Matrix, size: int) -> "Blur":
+        shape = self.soft.shape[:2]
+        box = (slice(0, shape[0]), slice(0, shape[1]))
+        _, soft = _seen(self.soft, shape, box, matrix, size, np.zeros(1, np.float32))
+        return Blur(soft, self.radius * float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))))
+
+
+def _seen(
+    planes: np.ndarray,
+    shape: tuple[int, int],
+    box: Box,
+    matrix: Matrix,
+    size: int,
+    nothing: np.ndarray,
+) -> tuple[Box, np.ndarray]:
+    """(box, planes) of a crop, bilinear; `nothing` [C] is what planes hold outside of their box."""
+    linear = np.linalg.inv(matrix[:, :2]).astype(np.float32)
+    x0, y0 = (linear @ matrix[:, 2]).tolist()
+    x, y = noise.grid(size, size)
+    u = np.clip(linear[0, 0] * x + (linear[0, 1] * y - x0), 0, shape[1] - 1) - box[1].start
+    v = np.clip(linear[1, 0] * x + (linear[1, 1] * y - y0), 0, shape[0] - 1) - box[0].start
+    height, width = planes.shape[:2]
+    inside = (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    if not len(rows):
+        return (slice(0, 0), slice(0, 0)), np.zeros((0, 0, len(nothing)), np.float32)
+    here = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    found = _bilinear(planes, np.clip(u[here], 0, width - 1), np.clip(v[here], 0, height - 1))
+    if not inside[here].all():
+        found[~inside[here]] = nothing
+    return here, found
+
+
+def _bilinear(planes: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """[h, w, C] at (u, v) [H, W], all within it: [H, W, C]."""
+    height, width, channels = planes.shape
+    i, j = v.astype(np.int32), u.astype(np.int32)
+    right = (j < width - 1).astype(np.int32)
+    below = (i < height - 1) * np.int32(width)
+    a, b = (v - i)[..., None], (u - j)[..., None]
+    flat, at = planes.reshape(-1, channels), i * width + j
+    top, low = flat[at], flat[at + below]
+    top += (flat[at + right] - top) * b
+    low += (flat[at + below + right] - low) * b
+    return top + (low - top) * a
