@@ -6,6 +6,8 @@ Nothing larger than the crops is kept of the photograph.
 
 import functools
 import os
+import pathlib
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,3 +86,22 @@ def open_split(directory: str | os.PathLike, split: str) -> stored.Split:
     """
     stored.check_split(directory, split)
     return stored.Split(directory, split, tuple(PICTURES), decode)
+
+
+def rows_file(directory: str | os.PathLike, split: str) -> pathlib.Path:
+    """Of a split's rows: an .npz with `subject_id` int64 [N] and `has_expression` bool [N]."""
+    return pathlib.Path(directory) / f"rows_{split}.npz"
+
+
+def rows(directory: str | os.PathLike, split: str) -> dict[str, np.ndarray]:
+    """subject_id and has_expression of each record of a split, without reading the records.
+
+    Raises:
+      ValueError: the file is not there, or damaged.
+    """
+    path = rows_file(directory, split)
+    try:
+        with np.load(path, allow_pickle=False) as stored_rows:
+            return {name: stored_rows[name] for name in ("subject_id", "has_expression")}
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} cannot be read ({error!r}): build the data set again") from None

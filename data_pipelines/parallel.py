@@ -67,10 +67,7 @@ def ordered_map(
         yield from map(function, items)
         return
     context = multiprocessing.get_context("spawn")
-    with (
-        environment(ONE_THREAD | kept_programs()),
-        concurrent.futures.ProcessPoolExecutor(workers, context, _leave_with_parent) as pool,
-    ):
+    with concurrent.futures.ProcessPoolExecutor(workers, context, _leave_with_parent) as pool:
         try:
             yield from _in_order(pool, function, items, ahead * workers)
         finally:
@@ -95,7 +92,8 @@ def _in_order(
 ) -> Iterator[Any]:
     pending: collections.deque[concurrent.futures.Future] = collections.deque()
     for item in items:
-        pending.append(pool.submit(function, item))
+        with environment(ONE_THREAD | kept_programs()):  # it may start a worker; we go on without
+            pending.append(pool.submit(function, item))
         if len(pending) >= window:
             yield pending.popleft().result()
     while pending:
