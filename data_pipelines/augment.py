@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from data_pipelines.layers import Blur, Effect, Layer, Matrix, Picture
 from data_pipelines.synthetic import noise, occluders, things
-from data_pipelines.synthetic.canvas import Canvas
+from data_pipelines.synthetic.canvas import Canvas, bounds
 
 # How often each is drawn: the things of the synthetic set, and what it has not.
 KINDS = {name: share for name, (share, _) in occluders.KINDS.items()} | {
@@ -169,7 +169,8 @@ def _cut_out(rng, canvas: Canvas, face: things.Face, strength: float) -> None:
         if rng.uniform() < 0.3:
             fill = canvas.image.mean((0, 1))
         if rng.uniform() < 0.2:
-            fill = np.clip(0.5 + 0.3 * _grain(rng, alpha.shape) * rng.uniform(0, 1, 3), 0, 1)
+            grain = _grain(rng, alpha.shape)[bounds(alpha)]
+            fill = np.clip(0.5 + 0.3 * grain * rng.uniform(0, 1, 3), 0, 1)
         canvas.lay(fill, alpha)
 
 

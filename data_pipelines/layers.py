@@ -42,8 +42,10 @@ class Layer:
 
     def over(self, picture: Picture) -> Picture:
         out = picture.copy()
-        part = picture[self.box] * self.planes[..., :1] + 255 * self.planes[..., 1:]
-        out[self.box] = np.clip(part + np.float32(0.5), 0, 255).astype(np.uint8)
+        part = picture[self.box] * self.planes[..., :1]
+        part += 255 * self.planes[..., 1:]
+        part += np.float32(0.5)
+        out[self.box] = np.clip(part, 0, 255, out=part).astype(np.uint8)
         return out
 
     def seen(self, matrix: Matrix, size: int) -> "Layer":
@@ -103,9 +105,10 @@ def _bilinear(planes: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     i, j = v.astype(np.int32), u.astype(np.int32)
     right = (j < width - 1).astype(np.int32)
     below = (i < height - 1) * np.int32(width)
-    a, b = (v - i)[..., None], (u - j)[..., None]
-    flat, at = planes.reshape(-1, channels), i * width + j
-    top, low = flat[at], flat[at + below]
-    top += (flat[at + right] - top) * b
-    low += (flat[at + below + right] - low) * b
-    return top + (low - top) * a
+    a, b = (v - i.astype(np.float32))[..., None], (u - j.astype(np.float32))[..., None]
+    flat, at = np.ascontiguousarray(planes).reshape(-1, channels), i * width + j
+    top, low = flat.take(at, 0), flat.take(at + below, 0)
+    top += (flat.take(at + right, 0) - top) * b
+    low += (flat.take(at + below + right, 0) - low) * b
+    top += (low - top) * a
+    return top

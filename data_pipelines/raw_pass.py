@@ -6,7 +6,7 @@ rejected when either picture shows no face, or the face found is not the one tha
 appears whole or not at all, and a rerun goes on where a killed one stopped.
 
 A picture may be seen behind several things: the first is the set's own where it has one, the others
-are drawn by `augment` from the clean picture, by (seed, subject, variant). A variant in which the
+are drawn by `augment` from the clean picture, by (seed, number of the picture, variant). A variant in which the
 face is not found gives way to another of the same picture; the pair goes only with all of them.
 
     DIR/PASS/raw/SPLIT/part-00000.npz    arrays as `raw_part` returns them
@@ -59,7 +59,7 @@ class Variants:
         kinds = [str(pair["occluder"])] if own else []
         settings = augment.Settings(share=1.0, strength=self.strength)
         for number in range(len(own), self.count):
-            rng = augment.rng(self.seed, int(pair["subject"]), number)
+            rng = augment.rng(self.seed, int(pair["number"]), number)
             picture, _, kind = augment.occlude(rng, pair["image"], pair["landmarks"], settings)
             own.append(picture)
             kinds.append(kind)

@@ -1,5 +1,7 @@
 """A picture to composite things onto: antialiased shapes, relief shading, contact shadows."""
 
+import math
+
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
@@ -7,6 +9,7 @@ from PIL import Image, ImageDraw
 from data_pipelines.synthetic.noise import box_blur, grid, nearest
 
 _FINER = 2  # shapes are drawn this much larger and averaged down
+Box = tuple[slice, slice]  # rows, columns
 
 
 def smooth(points: np.ndarray, closed: bool = True, steps: int = 8) -> np.ndarray:
@@ -39,20 +42,23 @@ class Canvas:
         self._low, self._high = np.array([self.height, self.width]), np.zeros(2, int)
 
     @property
-    def box(self) -> tuple[slice, slice]:
+    def box(self) -> Box:
         """The rows and columns that were drawn on."""
         low, high = self._low, np.maximum(self._high, self._low)
         return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
-    def _dim(self, box: tuple[slice, slice], left: np.ndarray) -> None:
+    def _dim(self, box: Box, left: np.ndarray) -> None:
         """Notes that only the part `left` of what was seen in `box` shines through."""
+        if not left.size:
+            return
         self.keep[box] *= left
         self._low = np.minimum(self._low, [part.start for part in box])
         self._high = np.maximum(self._high, [part.stop for part in box])
 
-    def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """(x, y) of every pixel."""
-        return grid(self.height, self.width)
+    def grid(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """(x, y) of every pixel of a box."""
+        x, y = grid(self.height, self.width)
+        return x[box], y[box]
 
     def cover(self, *polygons: np.ndarray) -> np.ndarray:
         """Coverage 0..1 of filled polygons."""
@@ -79,33 +85,33 @@ class Canvas:
     def _drawn(self, points: np.ndarray, draw, margin: float = 0) -> np.ndarray:
         """Coverage, drawn only within the points' box: most things are small."""
         out = np.zeros((self.height, self.width), np.float32)
-        size = np.array([self.width, self.height])
-        low = np.clip(np.floor(points.min(0) - margin - 2), 0, size).astype(int)
-        high = np.clip(np.ceil(points.max(0) + margin + 3), 0, size).astype(int)
-        wide, tall = high - low
+        (x0, y0), (x1, y1) = points.min(0).tolist(), points.max(0).tolist()
+        left, above = (max(math.floor(value - margin - 2), 0) for value in (x0, y0))
+        wide = min(math.ceil(x1 + margin + 3), self.width) - left
+        tall = min(math.ceil(y1 + margin + 3), self.height) - above
         if wide <= 0 or tall <= 0:
             return out
-        picture = Image.new("L", (int(wide) * _FINER, int(tall) * _FINER))
-        draw(ImageDraw.Draw(picture), low)
+        picture = Image.new("L", (wide * _FINER, tall * _FINER))
+        draw(ImageDraw.Draw(picture), np.array([left, above]))
         part = np.asarray(picture.reduce(_FINER), np.float32) / 255
-        out[low[1] : high[1], low[0] : high[0]] = part
+        out[above : above + tall, left : left + wide] = part
         return out
 
     def lay(self, color: np.ndarray, alpha: np.ndarray) -> None:
-        """Composite a colour ([3] or [H, W, 3]) by coverage."""
-        box = _bounds(alpha, 0)
-        if box is None:
-            return
-        color = np.asarray(color, np.float32)
+        """Composite a colour ([3], or [h, w, 3] within `bounds(alpha)`) by coverage."""
+        box = bounds(alpha)
+        self._blend(np.asarray(color, np.float32), alpha[box], box)
+
+    def _blend(self, color: np.ndarray, alpha: np.ndarray, box: Box) -> None:
         part = self.image[box]
-        part += ((color if color.ndim == 1 else color[box]) - part) * alpha[box][..., None]
-        self._dim(box, 1 - alpha[box])
+        part += (color - part) * alpha[..., None]
+        self._dim(box, 1 - alpha)
 
     def shadow(self, alpha: np.ndarray, radius: float, strength: float, drop: float = 0.5) -> None:
         """Darken round a shape that lies on the picture, a little more below it."""
         r = max(1, round(radius))
-        box = _bounds(alpha, 3 * r)
-        if box is None:
+        box = bounds(alpha, 3 * r)
+        if not alpha[box].size:
             return
         soft = box_blur(alpha[box], r)
         shift = min(round(drop * r), len(soft) - 1)
@@ -118,22 +124,21 @@ class Canvas:
     def solid(
         self, alpha: np.ndarray, color: np.ndarray, radius: float, towards: np.ndarray, depth=0.5
     ) -> None:
-        """A body rounded off over `radius`: its shadow, then its colour lit from `towards`."""
+        """A body rounded off over `radius`: its shadow, then its colour (as in `lay`) lit from
+        `towards`."""
+        box = bounds(alpha)
+        if not alpha[box].size:
+            return
         radius = max(1.0, radius)
         self.shadow(alpha, 0.5 * radius, 0.45)
-        box = _bounds(alpha, 0)
-        if box is None:
-            return
         light = _relief(alpha[box], radius, towards, depth)[..., None]
-        color = np.asarray(color, np.float32)
-        lit = np.minimum((color if color.ndim == 1 else color[box]) * light, 1)
-        part = self.image[box]
-        part += (lit - part) * alpha[box][..., None]
-        self._dim(box, 1 - alpha[box])
+        self._blend(np.minimum(np.asarray(color, np.float32) * light, 1), alpha[box], box)
 
-    def texture(self, kind: str, offset: np.ndarray, zoom: float, turn: float) -> np.ndarray:
-        """Noise [H, W] over the picture."""
-        x, y = self.grid()
+    def texture(
+        self, kind: str, offset: np.ndarray, zoom: float, turn: float, box: Box
+    ) -> np.ndarray:
+        """Noise [h, w] over a box of the picture."""
+        x, y = self.grid(box)
         c, s = float(np.cos(turn) * zoom), float(np.sin(turn) * zoom)
         u, v = (float(value) for value in offset)  # Python's floats keep float32 arrays float32
         return nearest(kind, x * c + y * s + u, y * c - x * s + v)
@@ -153,10 +158,14 @@ def _relief(alpha: np.ndarray, radius: float, towards: np.ndarray, depth: float)
     return np.clip(rim + depth * slope, 0.35, 1.45)[2:-2, 2:-2]
 
 
-def _bounds(alpha: np.ndarray, margin: int) -> tuple[slice, slice] | None:
-    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+def bounds(alpha: np.ndarray, margin: int = 0) -> Box:
+    """The box of what is covered, and a margin; slices of nothing if nothing is."""
+    rows, columns = np.flatnonzero(alpha.max(1)), np.flatnonzero(alpha.max(0))
     if not len(rows):
-        return None
-    y0, y1 = max(rows[0] - margin, 0), rows[-1] + margin + 1
-    x0, x1 = max(columns[0] - margin, 0), columns[-1] + margin + 1
-    return slice(y0, y1), slice(x0, x1)
+        return slice(0, 0), slice(0, 0)
+    (y0, y1), (x0, x1) = rows[[0, -1]].tolist(), columns[[0, -1]].tolist()
+    (height, width) = alpha.shape
+    return (
+        slice(max(y0 - margin, 0), min(y1 + margin + 1, height)),
+        slice(max(x0 - margin, 0), min(x1 + margin + 1, width)),
+    )

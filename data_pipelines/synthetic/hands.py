@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_pipelines.synthetic.canvas import Canvas, smooth
+from data_pipelines.synthetic.canvas import Canvas, bounds, smooth
 from data_pipelines.synthetic.noise import smoothstep
 from data_pipelines.synthetic.things import Face, cloth_color, oval, skin_near, solid
 
@@ -78,8 +78,9 @@ def hand(rng, canvas: Canvas, face: Face) -> None:
     palm = own.points(
         (0.48, 0.44), (0.52, -0.40), (0.0, -0.44), (-0.62, -0.32), (-0.62, 0.32), (0.0, 0.45)
     )
-    tone = 1 + 0.03 * canvas.texture("cloud", rng.uniform(0, 256, 2), 100 / face.unit, 0.5)
     alpha = np.maximum(canvas.cover(smooth(palm)), canvas.cover(arm))
+    spots = canvas.texture("cloud", rng.uniform(0, 256, 2), 100 / face.unit, 0.5, bounds(alpha))
+    tone = 1 + 0.03 * spots
     solid(canvas, face, alpha, skin * tone[..., None], 0.16, 0.55)
     if rng.uniform() < 0.5:
         sleeve = own.points((-0.95, 0.40), (-4.6, 0.55), (-4.6, -0.55), (-0.95, -0.40))
@@ -108,7 +109,7 @@ def cup(rng, canvas: Canvas, face: Face) -> None:
     half = len(rim) // 2
     wall = np.concatenate([rim[[half, 0]], foot[: half + 1]])
     alpha = canvas.cover(wall, rim)
-    u, v = face.coordinates(canvas)
+    u, v = face.coordinates(canvas, bounds(alpha))
     fall = (v - top) / tall
     place = np.clip((u - shift - lean * fall) / wide, -1, 1)
     gleam = np.exp(-((place - rng.uniform(-0.6, 0.6)) ** 2) / 0.02)
@@ -139,8 +140,8 @@ def phone(rng, canvas: Canvas, face: Face) -> None:
         return canvas.cover(centre + face.unit * oval(at, size, corner) @ np.stack([right, low]))
 
     case = cloth_color(rng) * rng.uniform(0.2, 1.0) * face.light
-    sheen = canvas.texture("soft", rng.uniform(0, 256, 2), 40 / face.unit, 0.8)
     body = box((0, 0), (wide / 2, tall / 2), 0.22)
+    sheen = canvas.texture("soft", rng.uniform(0, 256, 2), 40 / face.unit, 0.8, bounds(body))
     solid(canvas, face, body, case * np.exp(0.08 * sheen)[..., None], 0.03, 0.8)
     x, y = -0.25 * wide, -0.36 * tall
     canvas.lay(case * 0.7, box((x, y), (0.21 * wide, 0.10 * tall), 0.4))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_pipelines.synthetic.canvas import Canvas, smooth
+from data_pipelines.synthetic.canvas import Box, Canvas, bounds, smooth
 from data_pipelines.synthetic.noise import box_blur, smoothstep
 from data_pipelines.synthetic.scene import HAIR, SKIN
 
@@ -32,9 +32,9 @@ class Face:
     def points(self, *uv: tuple[float, float]) -> np.ndarray:
         return np.array([self.at(u, v) for u, v in uv])
 
-    def coordinates(self, canvas: Canvas) -> tuple[np.ndarray, np.ndarray]:
-        """(u, v) of every pixel: the inverse of `at`, float32."""
-        x, y = canvas.grid()
+    def coordinates(self, canvas: Canvas, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """(u, v) of every pixel of a box: the inverse of `at`, float32."""
+        x, y = canvas.grid(box)
         c, s = (float(value / self.unit) for value in self.across)
         x0, y0 = (float(value) for value in self.middle)
         return (x - x0) * c + (y - y0) * s, (y - y0) * c - (x - x0) * s
@@ -125,15 +125,17 @@ def _spectacles(rng, canvas: Canvas, face: Face, dark: bool) -> None:
     tall = rng.uniform(0.11, 0.17) * (1.15 if dark else 1.0)
     lenses = _lenses(rng, face, tall * face.unit)
     glass = canvas.cover(*lenses)
-    u, v = face.coordinates(canvas)
+    box = bounds(glass)
+    u, v = face.coordinates(canvas, box)
     fall = v / tall
     tint = rng.uniform(0.0, 0.25, 3) if dark else rng.uniform(0.4, 1.0, 3)
     full = rng.uniform(0.82, 1.0) if dark else rng.uniform(0.06, 0.22)
     fade = rng.uniform(0, 0.4) if dark else 0.0
-    canvas.lay(tint * face.light, glass * full * (1 - fade * np.clip(0.5 + fall / 2, 0, 1)))
+    clear = 1 - fade * np.clip(0.5 + fall / 2, 0, 1)
+    canvas.lay(tint * face.light, _scaled(glass, full, box, clear))
     streak = np.sin((u + v * rng.uniform(-1, 1)) * rng.uniform(8, 25) + rng.uniform(0, 6))
     shine = rng.uniform(0.05, 0.35) * smoothstep(0.2, 1.0, streak) * smoothstep(0.8, -0.9, fall)
-    canvas.lay(np.array([0.9, 0.95, 1.0]) * face.light, glass * shine)
+    canvas.lay(np.array([0.9, 0.95, 1.0]) * face.light, _scaled(glass, 1.0, box, shine))
     color = cloth_color(rng) * rng.uniform(0.1, 0.8) * face.light
     rims = _rims(canvas, face, lenses, rng.uniform(0.010, 0.035) * face.unit)
     solid(canvas, face, rims, color, 0.02, 0.6)
@@ -161,10 +163,11 @@ def mask(rng, canvas: Canvas, face: Face) -> None:
     blue = np.array([0.62, 0.80, 0.88])
     plain = [blue, np.array([0.93, 0.94, 0.95]), np.array([0.08, 0.08, 0.09])]
     color = plain[rng.integers(3)] if rng.uniform() < 0.7 else cloth_color(rng)
-    _, fall = face.coordinates(canvas)
+    box = bounds(alpha)
+    _, fall = face.coordinates(canvas, box)
     pleats = 1 + rng.uniform(0, 0.10) * np.sin(fall * rng.uniform(35, 60) * 2) ** 3
-    weave = canvas.texture("fine", rng.uniform(0, 256, 2), 1.0, 0.0)
-    creases = canvas.texture("soft", rng.uniform(0, 256, 2), 60 / face.unit, 0.3)
+    weave = canvas.texture("fine", rng.uniform(0, 256, 2), 1.0, 0.0, box)
+    creases = canvas.texture("soft", rng.uniform(0, 256, 2), 60 / face.unit, 0.3, box)
     shade = (pleats + 0.012 * weave + 0.05 * creases) * face.light * 0.92
     for ear, corner, low in ((m[0], jaw[0], jaw[2]), (m[16], jaw[-1], jaw[-3])):
         for end in (corner, low):
@@ -183,18 +186,27 @@ def scarf(rng, canvas: Canvas, face: Face) -> None:
     left = [(-u, v - 2 * lift * (v < 0.9)) for u, v in fall[::-1]]
     alpha = canvas.cover(smooth(face.points(*left, *edge, *fall), closed=False))
     color, other = cloth_color(rng), cloth_color(rng)
+    box = bounds(alpha)
     knit = canvas.texture(
-        "strands", rng.uniform(0, 256, 2), 130 / face.unit, rng.uniform(-0.4, 0.4)
+        "strands", rng.uniform(0, 256, 2), 130 / face.unit, rng.uniform(-0.4, 0.4), box
     )
-    folds = canvas.texture("strands", rng.uniform(0, 256, 2), 22 / face.unit, np.pi / 2 + lift)
+    lay = np.pi / 2 + lift
+    folds = canvas.texture("strands", rng.uniform(0, 256, 2), 22 / face.unit, lay, box)
     pattern = 0.0
     if rng.uniform() < 0.4:
-        u, v = face.coordinates(canvas)
+        u, v = face.coordinates(canvas, box)
         wave = np.sin((u * rng.uniform(-1, 1) + v) * rng.uniform(15, 50))
         pattern = smoothstep(-0.2, 0.2, wave)[..., None] * rng.uniform(0.3, 1)
     cloth = color + (other - color) * pattern
     shade = np.exp(0.07 * knit + 0.16 * folds) * face.light * 0.9
     solid(canvas, face, alpha, cloth * shade[..., None], 0.14, 0.6)
+
+
+def _scaled(alpha: np.ndarray, by: float, box: Box, part: np.ndarray) -> np.ndarray:
+    """alpha * by, and times `part` [h, w] within the box that holds all of it."""
+    out = np.zeros_like(alpha)
+    out[box] = alpha[box] * by * part
+    return out
 
 
 def hair(rng, canvas: Canvas, face: Face) -> None:
@@ -217,12 +229,13 @@ def hair(rng, canvas: Canvas, face: Face) -> None:
         else:
             s = 1 if k % 2 else -1
             top, end = (s * 0.30 * part, -0.80), (s * (0.30 + 0.25 * part), rng.uniform(0.4, 1.2))
-        coverage = np.maximum(coverage, _lock(rng, canvas, face, top, end))
+        np.maximum(coverage, _lock(rng, canvas, face, top, end), out=coverage)
     lean = float(np.arctan2(face.across[1], face.across[0]))
-    fibre = canvas.texture("strands", rng.uniform(0, 256, 2), 150 / face.unit, lean)
-    gaps = canvas.texture("strands", rng.uniform(0, 256, 2), 90 / face.unit, 0.0)
-    alpha = np.clip(coverage * (1.02 + 0.10 * np.minimum(gaps, 0)), 0, 1)
-    ring = np.exp(-(((face.coordinates(canvas)[1] + 0.3) / 0.12) ** 2))
+    box = bounds(coverage)
+    fibre = canvas.texture("strands", rng.uniform(0, 256, 2), 150 / face.unit, lean, box)
+    gaps = canvas.texture("strands", rng.uniform(0, 256, 2), 90 / face.unit, 0.0, box)
+    alpha = np.clip(_scaled(coverage, 1.0, box, 1.02 + 0.10 * np.minimum(gaps, 0)), 0, 1)
+    ring = np.exp(-(((face.coordinates(canvas, box)[1] + 0.3) / 0.12) ** 2))
     light = np.exp(0.30 * fibre) * (1 + 0.5 * ring)
     solid(canvas, face, alpha, color * light[..., None], 0.05, 0.4)
 
@@ -254,14 +267,17 @@ def block(rng, canvas: Canvas, face: Face) -> None:
         shape = [(u + w * np.cos(a + turn), v + h * np.sin(a + turn)) for a in angle]
         alpha = canvas.cover(face.points(*shape))
         kind = str(rng.choice(["cloud", "soft", "fine", "strands"]))
-        noise = canvas.texture(kind, rng.uniform(0, 256, 2), rng.uniform(0.3, 2), turn)
+        box = bounds(alpha)
+        noise = canvas.texture(kind, rng.uniform(0, 256, 2), rng.uniform(0.3, 2), turn, box)
         color = rng.uniform(0, 1, 3) + rng.uniform(0, 0.25) * noise[..., None]
-        canvas.lay(np.clip(color, 0, 1), np.minimum(alpha, box_blur(alpha, 1, 1) * 1.2))
+        edge = np.zeros_like(alpha)
+        edge[box] = np.minimum(alpha, box_blur(alpha, 1, 1) * 1.2)[box]
+        canvas.lay(np.clip(color, 0, 1), edge)
 
 
 def border(rng, canvas: Canvas, face: Face) -> None:
     """The face cut off as by the picture's border: a flat colour from one side."""
-    x, y = canvas.grid()
+    x, y = canvas.grid((slice(None), slice(None)))
     low, high = face.marks.min(0), face.marks.max(0)
     part = rng.uniform(0.15, 0.42)
     where = rng.choice(["left", "right", "below", "above"], p=[0.3, 0.3, 0.3, 0.1])
