@@ -1,0 +1,62 @@
+"""Takes entries and rejections as a reader finds them; each picture of a person once."""
+
+from collections.abc import Mapping, Sequence
+
+from data_pipelines.sets import paths
+from data_pipelines.sets.entry import TWICE, UNLISTED, Entry, Fault, Listing, Rejection, Truth
+
+
+class Collector:
+    """The listing as it grows."""
+
+    def __init__(self, dataset: str) -> None:
+        self.dataset = dataset
+        self.entries: dict[tuple[str, str], Entry] = {}
+        self.rejected: list[Rejection] = []
+        self._files: set[tuple[str, str]] = set()
+
+    def reject(self, subject: str, name: str, source: str, fault: Fault | str) -> None:
+        fault = fault if isinstance(fault, Fault) else Fault(fault)
+        line = (self.dataset, paths.clean(subject), paths.clean(name), source)
+        self.rejected.append(Rejection(*line, fault.reason, paths.clean(fault.detail)))
+
+    def add(
+        self,
+        subject: str,
+        name: str,
+        truth: Truth,
+        source: str,
+        *,
+        picture: str = "",
+        crops: tuple[str, str] = ("", ""),
+    ) -> None:
+        """One more picture, or a rejection if its name or its file is there already."""
+        subject, name = paths.clean(subject), paths.clean(name)
+        taken = (subject, picture or crops[0])
+        if (subject, name) in self.entries or taken in self._files:
+            self.reject(subject, name, source, TWICE)
+            return
+        self._files.add(taken)
+        self.entries[subject, name] = Entry(self.dataset, subject, name, picture, *crops, truth)
+
+    def listing(
+        self, root: str, layout: str, splits: Mapping[str, str], notes: Sequence[str] = ()
+    ) -> Listing:
+        """All of it, sorted; whom the lists leave out is rejected if they name the train split."""
+        entries = [self.entries[key] for key in sorted(self.entries)]
+        if "train" in splits.values():
+            left = {e.subject for e in entries if paths.fold(e.subject) not in splits}
+            for subject in left:
+                self.reject(subject, "", "", UNLISTED)
+            entries = [each for each in entries if each.subject not in left]
+        rejected = sorted(self.rejected, key=lambda r: (r.subject, r.name, r.source, r.reason))
+        named = {each.subject: splits.get(paths.fold(each.subject), "") for each in entries}
+        return Listing(
+            dataset=self.dataset,
+            root=root,
+            layout=layout,
+            entries=tuple(entries),
+            rejected=tuple(rejected),
+            splits={subject: split for subject, split in named.items() if split},
+            notes=tuple(notes),
+        )
