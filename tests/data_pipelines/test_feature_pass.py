@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from data_pipelines import data_card, feature_pass, finished, raw_pass, records
+from data_pipelines import augment, data_card, feature_pass, finished, raw_pass, records
 from data_pipelines import input as pipeline
 from tests import squares
 
@@ -115,6 +115,40 @@ def test_projection_is_fitted_on_both_kinds_of_the_first_pairs(folder):
     first = [r for r in train if r["subject"] in (5, 7, 8, 9)]
     levels = [record[name].mean() for record in first for name in ("image", "occluded")]
     np.testing.assert_allclose(basis["mean"], np.mean(levels), rtol=1e-4)
+
+
+def blank_every_second(rng, image, landmarks, settings):
+    """In place of `augment.occlude`: a darker picture, or one without a face."""
+    blank = rng.uniform() < 0.5
+    kind = "blank" if blank else "shade"
+    return (image // 4 if blank else image - 3), np.ones((2, 2), bool), kind
+
+
+def test_variants_of_the_train_split(folder, monkeypatch):
+    plain = run(folder)
+    own = {name: array.copy() for name, array in pipeline.load_split(folder, "train").items()}
+    monkeypatch.setattr(augment, "occlude", blank_every_second)
+    metas = run(folder, fit=0, variants=4)
+    assert metas["train"]["variants"] == {"count": 4, "strength": 1.0, "seed": 0}
+    assert metas["test"] == plain["test"]
+    where = pipeline.folder(folder, "train")
+    arrays = {path.stem: np.load(path) for path in where.glob("*.npy")}
+    features, kinds = arrays["features_occluded"], arrays["occluder"]
+    assert features.shape == (7, 4, 2) and kinds.shape == (7, 4)
+    # Subject 4 shows no clean face; one of 6 and 11 is kept for the variants that show one.
+    assert {5, 7, 8, 9, 10, 12} < set(arrays["subject"].tolist()) < {5, 6, 7, 8, 9, 10, 11, 12}
+    same = np.isin(arrays["subject"], own["subject"])
+    np.testing.assert_array_equal(features[same, 0], own["features_occluded"])
+    np.testing.assert_array_equal(kinds[same, 0], own["occluder"])
+    np.testing.assert_array_equal(arrays["features_clean"][same], own["features_clean"])
+    assert set(kinds.ravel()) == {"hat", "shade"}  # a variant without a face gave way
+    shade = arrays["features_clean"][:, None, 1] - 3 / 255
+    np.testing.assert_allclose(
+        np.where(kinds == "shade", features[..., 1] - shade, 0), 0, atol=0.01
+    )
+    squares.LOOKED_AT.clear()
+    run(folder, fit=0, variants=4)
+    assert squares.LOOKED_AT == []
 
 
 def test_without_a_projection_it_says_what_to_do(folder):
