@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 import re
+import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 
 PathLike = str | os.PathLike[str]
 
+NO_HEADER = (SyntaxError, TypeError, tokenize.TokenError)  # what NumPy makes of a damaged `.npy`'s
 LANDMARKS, MASKS = "landmark_embedding.npy", "FLAME_masks.pkl"
 _FRONT = re.compile(r"front|1785|valid", re.IGNORECASE)
 _NO_MODEL = re.compile(r"mask|landmark|embedding|texture|albedo", re.IGNORECASE)

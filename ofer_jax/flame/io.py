@@ -131,9 +131,11 @@ def npy_array(data: bytes) -> np.ndarray:
         shape, fortran, dtype = read(stream)
         if dtype.hasobject:
             raise ValueError("an array of objects")
+        if not dtype.itemsize:
+            raise ValueError(f"an array of type {dtype}, whose values have no bytes")
         order = "F" if fortran else "C"
         return np.ndarray(shape, dtype, data, stream.tell(), order=order)
-    except (KeyError, SyntaxError, TypeError, OverflowError) as error:
+    except (*files.NO_HEADER, KeyError, OverflowError) as error:
         raise ValueError(f"not a sound .npy file: {line(error)}") from error
 
 
@@ -141,7 +143,7 @@ def _landmark_arrays(path: Path) -> dict[str, np.ndarray]:
     data = read_bytes(path, "landmark file")
     try:
         return official.landmark_arrays(data)
-    except (ValueError, SyntaxError, TypeError) as error:
+    except (*files.NO_HEADER, ValueError) as error:
         raise ValueError(f"{path} is not FLAME's landmark file: {line(error)}") from error
 
 
@@ -214,10 +216,16 @@ def _floats(arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):  # what that gives is not finite
         value = value.astype(np.float32)
         if f"{key}_scale" in arrays:
-            value = value * arrays[f"{key}_scale"].astype(np.float32)
+            value = _scaled(key, value, arrays[f"{key}_scale"].astype(np.float32))
     if not np.isfinite(value).all():
         raise ValueError(f"{key} holds values that are not finite")
     return value
+
+
+def _scaled(key: str, value: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    if np.broadcast_shapes(value.shape, scale.shape) != value.shape:
+        raise ValueError(f"{key}_scale has shape {scale.shape}, {key} only {value.shape}")
+    return value * scale
 
 
 def _ints(arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:

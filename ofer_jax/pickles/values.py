@@ -118,7 +118,8 @@ def _dense(kind: str, fields: dict[str, Any]) -> np.ndarray:
         raise ValueError(f"a {kind} matrix of more than {_MAX_DENSE} elements")
     major, minor = shape if kind == "csr" else shape[::-1]
     data, inner, starts = (array(fields[key]) for key in ("data", "indices", "indptr"))
-    if {inner.dtype.kind, starts.dtype.kind} - set("iu") or data.shape != inner.shape:
+    each = data.shape == inner.shape == (inner.size,)
+    if {inner.dtype.kind, starts.dtype.kind} - set("iu") or not each:
         raise ValueError(f"a {kind} matrix whose indices are not sound")
     starts, inner = starts.astype(np.int64), inner.astype(np.int64)
     sound = starts.shape == (major + 1,) and starts[0] == 0 and starts[-1] == inner.size

@@ -1,4 +1,5 @@
 import hashlib
+import zipfile
 
 import numpy as np
 import pytest
@@ -110,6 +111,34 @@ def test_a_damaged_file_is_one_clear_line(arrays, tmp_path, damage):
     with pytest.raises(ValueError, match="is not a head model") as caught:
         flame.load(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', (",
+        "{'descr': '''<f4",
+        "{'descr': '|V0', 'fortran_order': False, 'shape': (1000000000, 1000000000), }",
+    ],
+)
+def test_a_damaged_header_is_one_clear_line(arrays, tmp_path, header):
+    path, text = save(tmp_path / "head.npz", arrays), header.encode()
+    data = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    with zipfile.ZipFile(tmp_path / "damaged.npz", "w") as archive:
+        archive.writestr("lbs_weights.npy", data)
+    with pytest.raises(ValueError, match="is not a head model") as caught:
+        flame.load(tmp_path / "damaged.npz")
+    assert "\n" not in str(caught.value)
+    (tmp_path / "landmark_embedding.npy").write_bytes(data)
+    with pytest.raises(ValueError, match="is not FLAME's landmark file") as caught:
+        flame.load(path, landmarks=tmp_path / "landmark_embedding.npy")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_scale_makes_no_array_larger(arrays, tmp_path):
+    packed = {**arrays, "v_template": np.ones((400, 1)), "v_template_scale": np.ones(3)}
+    with pytest.raises(ValueError, match=r"v_template_scale has shape \(3,\)"):
+        flame.load(save(tmp_path / "head.npz", packed))
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -43,7 +43,14 @@ def test_a_real_scipy_matrix_is_read():
 
 
 @pytest.mark.parametrize(
-    "damage", [{"indices": 5000}, {"indptr": -1}, {"data": None}, {"_shape": (10**6, 10**6)}]
+    "damage",
+    [
+        {"indices": 5000},
+        {"indptr": -1},
+        {"data": None},
+        {"_shape": (10**6, 10**6)},
+        {"data": np.ones((3, 1)), "indices": np.zeros((3, 1), int)},  # they would make nine
+    ],
 )
 def test_a_damaged_sparse_matrix_is_one_line(damage):
     fields = {**compressed(np.eye(3)), "_shape": (3, 3)}
