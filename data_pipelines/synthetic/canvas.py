@@ -44,7 +44,8 @@ class Canvas:
     @property
     def box(self) -> Box:
         """The rows and columns that were drawn on."""
-        low, high = self._low, np.maximum(self._high, self._low)
+        low = self._low
+        high = np.maximum(np.minimum(self._high, self.keep.shape), low)
         return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
     def _dim(self, box: Box, left: np.ndarray) -> None:
@@ -109,10 +110,15 @@ class Canvas:
 
     def shadow(self, alpha: np.ndarray, radius: float, strength: float, drop: float = 0.5) -> None:
         """Darken round a shape that lies on the picture, a little more below it."""
-        r = max(1, round(radius))
-        box = bounds(alpha, 3 * r)
+        self._shade(alpha, bounds(alpha), radius, strength, drop)
+
+    def _shade(
+        self, alpha: np.ndarray, box: Box, radius: float, strength: float, drop: float = 0.5
+    ) -> None:
         if not alpha[box].size:
             return
+        r = max(1, round(radius))
+        box = _wider(box, 3 * r)
         soft = box_blur(alpha[box], r)
         shift = min(round(drop * r), len(soft) - 1)
         if shift:
@@ -130,7 +136,7 @@ class Canvas:
         if not alpha[box].size:
             return
         radius = max(1.0, radius)
-        self.shadow(alpha, 0.5 * radius, 0.45)
+        self._shade(alpha, box, 0.5 * radius, 0.45)
         light = _relief(alpha[box], radius, towards, depth)[..., None]
         self._blend(np.minimum(np.asarray(color, np.float32) * light, 1), alpha[box], box)
 
@@ -158,14 +164,17 @@ def _relief(alpha: np.ndarray, radius: float, towards: np.ndarray, depth: float)
     return np.clip(rim + depth * slope, 0.35, 1.45)[2:-2, 2:-2]
 
 
-def bounds(alpha: np.ndarray, margin: int = 0) -> Box:
-    """The box of what is covered, and a margin; slices of nothing if nothing is."""
-    rows, columns = np.flatnonzero(alpha.max(1)), np.flatnonzero(alpha.max(0))
+def bounds(alpha: np.ndarray) -> Box:
+    """The box of what is covered; slices of nothing if nothing is."""
+    rows = np.flatnonzero(alpha.max(1))
     if not len(rows):
         return slice(0, 0), slice(0, 0)
-    (y0, y1), (x0, x1) = rows[[0, -1]].tolist(), columns[[0, -1]].tolist()
-    (height, width) = alpha.shape
-    return (
-        slice(max(y0 - margin, 0), min(y1 + margin + 1, height)),
-        slice(max(x0 - margin, 0), min(x1 + margin + 1, width)),
-    )
+    above, below = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(alpha[above:below].max(0))
+    return slice(above, below), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _wider(box: Box, margin: int) -> Box:
+    """A box with a margin round it; it may reach beyond the picture's right and lower edges."""
+    rows, columns = (slice(max(part.start - margin, 0), part.stop + margin) for part in box)
+    return rows, columns
