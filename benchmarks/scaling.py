@@ -69,7 +69,9 @@ def run(command: Sequence[str]) -> list[dict[str, Any]]:
         environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": fake}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if done.returncode:
-            raise ValueError(f"{count} devices: {done.stderr.strip().splitlines()[-1]}")
+            # A process that was killed (for its memory, say) has said nothing.
+            said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
+            raise ValueError(f"{count} devices: {said[-1]}")
         rows += json.loads(done.stdout.splitlines()[-1])
     check(rows)
     return rows

@@ -1,5 +1,6 @@
 """What the benchmark tells of a step: times, work, and what each device sends."""
 
+import sys
 import time
 
 import jax
@@ -76,3 +77,15 @@ def test_a_table_has_the_columns_of_its_rows() -> None:
     head, _, line = table.of(rows).splitlines()
     assert head == "| task | size | batch | ratio |" and line == "| idgen | paper | 64 | 2.50 |"
     assert table.machine()["device"].startswith(f"{jax.device_count()} x ")
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "1 devices: it ended with status -9"),
+        ("raise SystemExit('first\\nlast')", "1 devices: last"),
+    ],
+)
+def test_a_process_that_fails_is_one_line(code: str, told: str) -> None:
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        scaling.run([sys.executable, "-S", "-c", code])
