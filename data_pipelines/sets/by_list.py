@@ -45,12 +45,12 @@ class _Reader:
             truth = self._truth(row.actor, parameters)
             if isinstance(truth, Truth):
                 self._picture(self._subject(row.actor, truth), row.actor, picture, truth)
-            elif repr(parameters) not in reported:  # once, not for each of a person's pictures
-                reported.add(repr(parameters))
-                self.out.reject(row.actor, "", _source(parameters), truth)
+            elif (source := paths.shown(parameters)) not in reported:  # not once a picture
+                reported.add(source)
+                self.out.reject(row.actor, "", source, truth)
 
     def _truth(self, actor: str, parameters: object) -> Truth | Fault:
-        key = (actor, repr(parameters))
+        key = (actor, paths.shown(parameters))
         if key not in self.truths:
             self.truths = {key: self._found_truth(actor, parameters)}
         return self.truths[key]
@@ -70,7 +70,7 @@ class _Reader:
         return parts[0] if self.place.spec.expressions and len(parts) > 1 else actor
 
     def _picture(self, subject: str, actor: str, text: object, truth: Truth) -> None:
-        name, source = "", _source(text)
+        name, source = "", paths.shown(text)
         try:
             rest = self.pictures.rest(actor, paths.listed(text, self.place.root))
             rest = self.pictures.rest(subject, rest)
@@ -88,11 +88,7 @@ class _Reader:
 
 def has_part(text: object, part: str) -> bool:
     """Is `part` one of the words of a path? (Any path for no part.)"""
-    return not part or part.casefold() in re.split(r"[^a-z0-9]+", str(text).casefold())
-
-
-def _source(text: object) -> str:
-    return paths.clean(str(text))[:300]
+    return not part or part.casefold() in re.split(r"[^a-z0-9]+", paths.shown(text).casefold())
 
 
 def _shared(rows: Sequence[Row]) -> set[str]:

@@ -107,7 +107,7 @@ def _pickled(data: bytes) -> People:
 
 def _row(actor: Any, value: Any) -> Row:
     if not _is_name(actor):
-        return Row("", fault=Fault(BAD_LIST, f"{str(actor)[:60]!r} is no name of a person"))
+        return Row("", fault=Fault(BAD_LIST, f"{paths.shown(actor)[:60]!r} is no name"))
     try:
         pictures, parameters = _pair(value)
     except Fault as fault:
@@ -141,13 +141,14 @@ def _is_parameters(value: Any) -> bool:
     """A path, or for a list of paths: do they end as files of coefficients do?"""
     if isinstance(value, str):
         return True
-    ends = [each.lower().endswith(".npz") for each in value or () if isinstance(each, str)]
+    texts = value if isinstance(value, list) else []
+    ends = [each.lower().endswith(".npz") for each in texts if isinstance(each, str)]
     return bool(ends) and all(ends)
 
 
 def _is_name(value: Any) -> bool:
     if type(value) is int:
-        return True
+        return abs(value) < 1 << 62
     if type(value) is not str or not 0 < len(value) <= _MAX_NAME or not value.isprintable():
         return False
     return not {"", ".", ".."} & set(re.split(r"[/\\]", value))  # it is also a folder's

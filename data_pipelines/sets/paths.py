@@ -13,6 +13,7 @@ from pathlib import Path
 
 from data_pipelines.sets.entry import AMBIGUOUS, BAD_LIST, OUTSIDE, Fault
 from ofer_jax import photos
+from ofer_jax.pickles.values import title
 
 PICTURES = photos.EXTENSIONS
 _STRIPPED = PICTURES | {".npy", ".npz"}
@@ -29,6 +30,11 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def shown(value: object) -> str:
+    """A value of a list for people: a short text, or what it is (a list may hold itself)."""
+    return clean(value)[:300] if type(value) is str else title(value)
+
+
 def stem(path: str) -> str:
     """The path without the suffix of a picture or an array; other dots are part of the name."""
     base, suffix = os.path.splitext(path)
@@ -42,7 +48,7 @@ def listed(text: object, root: Path) -> tuple[str, ...]:
     it leads outside or is no path.
     """
     if type(text) is not str or not text.strip() or "\0" in text or len(text) > _MAX_NAME:
-        raise Fault(BAD_LIST, f"{str(text)[:60]!r} is no path")
+        raise Fault(BAD_LIST, f"{shown(text)!r} is no path")
     path = text.replace("\\", "/")
     if path.startswith("/"):
         inside = os.path.relpath(os.path.normpath(path), os.path.abspath(root))

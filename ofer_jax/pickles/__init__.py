@@ -11,9 +11,20 @@ from typing import Any
 
 from ofer_jax.pickles import tensors
 from ofer_jax.pickles.machine import ERRORS, Budget, Machine
+from ofer_jax.pickles.npy import loads_list, loads_npy, unpacked
 from ofer_jax.pickles.values import Record, array, plain, short
 
-__all__ = ["ERRORS", "Record", "array", "loads", "plain", "short"]
+__all__ = [
+    "ERRORS",
+    "Record",
+    "array",
+    "loads",
+    "loads_list",
+    "loads_npy",
+    "plain",
+    "short",
+    "unpacked",
+]
 
 _MAX_BYTES = 128 << 20  # FLAME's largest file has 54 MB
 

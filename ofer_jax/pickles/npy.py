@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -45,7 +46,7 @@ def loads_npy(data: bytes) -> Any:
         if dtype is not None:
             if len(data) - start != count * dtype.itemsize:
                 raise ValueError(f"it claims {count} x {dtype} and holds {len(data) - start} bytes")
-            return np.ndarray(shape, dtype, data, start, order=order)
+            return _checked(np.ndarray(shape, dtype, data, start, order=order))
         stored = loads_list(data[start:])
     except (*ERRORS, MemoryError, RecursionError) as error:
         raise ValueError(f"not a sound .npy file: {short(error)}") from None
@@ -96,6 +97,15 @@ def _header(data: bytes) -> tuple[tuple[int, ...], np.dtype | None, Any, int]:
     return shape, np.dtype(ends + code), "F" if fortran == "True" else "C", start
 
 
+def _checked(array: np.ndarray) -> np.ndarray:
+    """The array, if its texts are of characters that there are: NumPy fails on others later."""
+    if array.dtype.kind == "U" and array.size:
+        codes = np.frombuffer(array.tobytes(), array.dtype.str[0] + "u4")
+        if codes.max() > sys.maxunicode:
+            raise ValueError("a text of characters that there are not")
+    return array
+
+
 def _texts(array: np.ndarray) -> np.ndarray:
     return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
 
@@ -114,11 +124,21 @@ def _path(machine: Machine, *parts: Any) -> str:
     return text
 
 
+def _array_state(machine: Machine, record: Record, state: Any) -> Any:
+    out = builders.CALLS["array state"](machine, record, state)
+    return _checked(out) if isinstance(out, np.ndarray) else out
+
+
+def _from_buffer(machine: Machine, *arguments: Any) -> Record:
+    out = builders.CALLS["frombuffer"](machine, *arguments)
+    return Record("array", _checked(out.state)) if isinstance(out.state, np.ndarray) else out
+
+
 def _scalar(machine: Machine, dtype: Any, data: Any) -> Any:
     out = builders.CALLS["scalar"](machine, dtype, data)
     if out.state.dtype.kind not in "US":
         return out
-    text = str(_texts(out.state)[()])
+    text = str(_texts(_checked(out.state))[()])
     machine.budget.spend(len(text))
     return text
 
@@ -133,7 +153,9 @@ _ALLOWED = {
 }
 _CALLS: dict[str, Callable[..., Any]] = {
     **builders.CALLS,
+    "array state": _array_state,
     "dtype": _dtype,
+    "frombuffer": _from_buffer,
     "path": _path,
     "scalar": _scalar,
 }

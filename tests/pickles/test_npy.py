@@ -74,6 +74,8 @@ def made(kind, shape, rest=b""):
         (made("<f3", "(1,)", bytes(3)), "not understood"),
         (made("|O", "(3,)", pickle.dumps([1])), "3 objects announced"),
         (made("|O", "()", pickle.dumps(5)), "1 objects announced"),
+        (made("<U1", "(1,)", b"\xff" * 4), "characters that there are not"),
+        (saved({"a": np.array(["x"])}).replace(b"x\0\0\0", b"\xff" * 4), "characters that"),
         (made("<f8", "__import__('os').getcwd()"), "strange header"),
         (b"\x93NUMPY\x01\x00\xff\xff" + bytes(9), "a header of"),
         (b"\x93NUMPY\x07\x00" + bytes(20), "known version"),
