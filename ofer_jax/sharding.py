@@ -18,9 +18,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from ofer_jax import trees
+from ofer_jax import optim, trees
 
 Tree = Any
 Spec = str | Sequence[str | Sequence[str] | None]
@@ -153,7 +154,7 @@ def told(state: Any) -> str:
 
 
 def spread(
-    gradients: Callable[..., Any], layout: Tree | None, still: Sequence[str] = ()
+    gradients: Callable[..., Any], layout: Tree | None, factors: Mapping[str, float] | None = None
 ) -> Callable[..., Any]:
     """A function of params and a batch, made to run on params and rows that lie on a mesh.
 
@@ -166,7 +167,7 @@ def spread(
       gradients: (params, batch, key, constants) -> ((loss, aux), gradients), as
         `jax.value_and_grad(loss_fn, has_aux=True)`.
       layout: a sharding for each of the params; None for one device.
-      still: regexes for the beginnings of the paths of params that have no gradient.
+      factors: on the learning rate, see `optim.factors`; with 0, no gradient is sent.
 
     Returns:
       The same function of global arrays, to be jitted.
@@ -177,7 +178,7 @@ def spread(
     everywhere, rows = PartitionSpec(), PartitionSpec(AXES)
     specs = jax.tree.map(lambda sharding: sharding.spec, layout)
 
-    def average(x: jax.Array, spec: PartitionSpec) -> jax.Array:
+    def average(x: Array, spec: PartitionSpec) -> Array:
         used = [(axis, name) for axis, name in enumerate(spec) if name is not None]
         for axis, name in used:
             x = jax.lax.psum_scatter(x, name, scatter_dimension=axis, tiled=True)
@@ -188,11 +189,10 @@ def spread(
     def of_device(params: Tree, batch: Tree, key: Any, constants: Tree) -> Any:
         told, grads = gradients(jax.tree.map(_gather, params, specs), batch, key, constants)
 
-        def settle(path: str, grad: jax.Array, param: jax.Array, spec: PartitionSpec) -> jax.Array:
-            is_still = any(re.match(rf"(?:{name})(/|$)", path) for name in still)
-            return jnp.zeros_like(param) if is_still else average(grad, spec)
+        def settle(factor: float, grad: Array, param: Array, spec: PartitionSpec) -> Array:
+            return average(grad, spec) if factor else jnp.zeros_like(param)
 
-        grads = trees.map_named(settle, grads, params, specs)
+        grads = jax.tree.map(settle, optim.labels(params, factors or {}), grads, params, specs)
         return jax.tree.map(lambda x: average(x, everywhere), told), grads
 
     return jax.shard_map(
@@ -213,7 +213,7 @@ def _names(axis: str | Sequence[str]) -> Sequence[str]:
     return (axis,) if isinstance(axis, str) else axis
 
 
-def _gather(x: jax.Array, spec: PartitionSpec) -> jax.Array:
+def _gather(x: Array, spec: PartitionSpec) -> Array:
     """The whole of an array from each device's part."""
     for axis, name in enumerate(spec):
         if name is not None:
@@ -230,7 +230,7 @@ def put_batch(batch: Tree, sharding: NamedSharding) -> Tree:
 def put_global(tree: Tree, sharding: NamedSharding) -> Tree:
     """Arrays that every process holds in full, spread by `sharding`."""
 
-    def put(x: np.ndarray) -> jax.Array:
+    def put(x: np.ndarray) -> Array:
         return jax.make_array_from_callback(x.shape, sharding, lambda i: x[i])
 
     return jax.tree.map(lambda x: put(_narrow(np.asarray(x))), tree)

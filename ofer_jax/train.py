@@ -229,7 +229,7 @@ def make_train_step(
     settings = optim_config or {}
     factors = optim.factors(settings, task.frozen(model))
     of_rows = gradients.of_loss(loss_fn, factors, settings.get("accumulate", 1))
-    of_batch = sharding.spread(of_rows, layout, task.frozen(model))
+    of_batch = sharding.spread(of_rows, layout, factors)
 
     def train_step(
         state: TrainState, batch: dict[str, Array], key: Key[Array, ""], constants: Any
