@@ -45,21 +45,16 @@ def run(
     out = {
         "shapes": ranked,
         "scores": jnp.take_along_axis(scores, order, axis=1),
-        "vertices": _vertices(head, shape=ranked),
+        "vertices": flame.vertices_over(head, shape=ranked),
         "expressions": expression,
         "jaws": jaw,
     }
     best = jnp.broadcast_to(ranked[:, :1], (*expression.shape[:2], ranked.shape[-1]))
-    out["expression_vertices"] = _vertices(head, shape=best, expression=expression, jaw=jaw)
+    out["expression_vertices"] = flame.vertices_over(
+        head, shape=best, expression=expression, jaw=jaw
+    )
     out["spread"] = jax.vmap(spread, (0, None))(out["vertices"], arrays["surface"]["region_face"])
     return out | _pose(head, arrays["surface"], out, inputs)
-
-
-def _vertices(head: flame.FlameModel, **values: Array) -> Float[Array, "B K V 3"]:
-    """`flame.vertices` over two leading axes."""
-    lead = next(iter(values.values())).shape[:2]
-    flat = {name: value.reshape(-1, value.shape[-1]) for name, value in values.items()}
-    return flame.vertices(head, **flat).reshape(*lead, -1, 3)
 
 
 def spread(vertices: Float[Array, "K V 3"], region: Array) -> Float[Array, "V"]:
@@ -119,7 +114,7 @@ def _pose(head: flame.FlameModel, surface: Any, out: Any, inputs: Any) -> dict[s
 
 def _roots(head: flame.FlameModel, shape: Array, expression: Array) -> Float[Array, "B M 3"]:
     """The joint that the global rotation turns about: it moves a little with the coefficients."""
-    shaped = _vertices(head, shape=shape, expression=expression)
+    shaped = flame.vertices_over(head, shape=shape, expression=expression)
     return jnp.einsum("v,bmvc->bmc", head.J_regressor[0], shaped, precision="highest")
 
 

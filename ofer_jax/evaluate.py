@@ -169,10 +169,7 @@ def face_model(model: FlameModel, region: Int[np.ndarray, "R"]) -> FlameModel:
 
 def _vertices(face: FlameModel, **coefficients: Float[Array, "*B n"]) -> Float[Array, "*B R 3"]:
     """The region's vertices for coefficients with any batch dimensions."""
-    lead = next(iter(coefficients.values())).shape[:-1]
-    flat = {name: c.reshape(-1, c.shape[-1]) for name, c in coefficients.items()}
-    out = flame.vertices(face, **flat)[:, : -face.J_regressor.shape[0]]
-    return out.reshape(*lead, *out.shape[1:])
+    return flame.vertices_over(face, **coefficients)[..., : -face.J_regressor.shape[0], :]
 
 
 @jax.jit

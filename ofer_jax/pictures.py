@@ -32,7 +32,6 @@ Illustrate = Callable[[Any], UInt8[np.ndarray, "H W 3"] | None]
 
 SIZE = (132, 153)  # of a card: width, height
 GAP, MARGIN, LINE = 8, 16, 24
-PAGE, _INK, _SOFT = (250, 249, 246), (34, 36, 40), (112, 112, 116)
 _NEUTRAL, _FACE = (-0.4, 1.0), (-0.15, 0.35)  # yaw in radians; share shown of the head above
 FAR = 0.1  # metres from the true head: networks gone astray are told of, not drawn
 
@@ -118,20 +117,23 @@ def draw(
 ) -> Drawn:
     keys = common.example_keys(jax.random.key(0), batch["index"])
     truth, features = batch["shape"][:, None], batch["features"]
-    neutral = _vertices(head, truth)
+    neutral = flame.vertices_over(head, shape=truth)
     first = neutral
     if task == "expgen":
         expression, jaw = expgen.sample(config, params, features, keys, HEADS)
         shape = jnp.repeat(truth, HEADS, axis=1)
-        first = _vertices(head, truth, batch["expression"][:, None], batch["jaw"][:, None])
-        others = _vertices(head, shape, expression, jaw)
+        posed = {name: batch[name][:, None] for name in ("expression", "jaw")}
+        first = flame.vertices_over(head, shape=truth, **posed)
+        others = flame.vertices_over(head, shape=shape, expression=expression, jaw=jaw)
     elif task == "idgen":
-        others = _vertices(head, idgen.sample(config, params, features, keys, HEADS))
+        drawn = idgen.sample(config, params, features, keys, HEADS)
+        others = flame.vertices_over(head, shape=drawn)
     else:
         candidates = batch["candidates"]
         scores = idrank.scores(config, params, constants, candidates, features)
         order = jnp.argsort(-scores, axis=1)[:, np.array(_ranks(candidates.shape[1]))]
-        others = _vertices(head, jnp.take_along_axis(candidates, order[..., None], axis=1))
+        shown = jnp.take_along_axis(candidates, order[..., None], axis=1)
+        others = flame.vertices_over(head, shape=shown)
     heads = jnp.concatenate([first, others], axis=1)
     return Drawn(neutral[:, 0], heads, face_errors(heads, region))
 
@@ -140,17 +142,6 @@ def _ranks(count: int) -> list[int]:
     """Which of `count` ranked candidates are shown, from 0."""
     ranks = list(range(count))
     return ranks if count <= HEADS else ranks[: HEADS // 2] + ranks[-(HEADS // 2) :]
-
-
-def _vertices(
-    head: FlameModel, shape: Float[Array, "B H S"], *posed: Float[Array, "B H N"]
-) -> Float[Array, "B H V 3"]:
-    """In metres; `posed`: expression and jaw, of none they are neutral."""
-    rows, count = shape.shape[:2]
-    names = ("shape", "expression", "jaw")[: 1 + len(posed)]
-    flat = [array.reshape(rows * count, -1) for array in (shape, *posed)]
-    found = flame.vertices(head, **dict(zip(names, flat, strict=True)))
-    return found.reshape(rows, count, -1, 3)
 
 
 def face_errors(heads: Float[Array, "B H V 3"], region: Int[Array, "R"]) -> Float[Array, "B H"]:
@@ -211,14 +202,14 @@ def _page(
     """Titles above the columns, captions below the cards."""
     width, height = SIZE[0] + GAP, SIZE[1] + LINE
     size = (2 * MARGIN + len(titles) * width - GAP, 2 * MARGIN + LINE + len(rows) * height)
-    page = Image.new("RGB", size, PAGE)
+    page = Image.new("RGB", size, portrait.PAGE)
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(14)
     for column, title in enumerate(titles):
-        pen.text((MARGIN + column * width, MARGIN), title, _INK, font)
+        pen.text((MARGIN + column * width, MARGIN), title, portrait.INK, font)
     for number, row in enumerate(rows):
         top = MARGIN + LINE + number * height
         for column, (card, caption) in enumerate(row):
             left = MARGIN + column * width
             page.paste(card, (left, top))
-            pen.text((left, top + SIZE[1] + 2), caption, _SOFT, font)
+            pen.text((left, top + SIZE[1] + 2), caption, portrait.SOFT, font)
     return np.asarray(page)

@@ -10,6 +10,8 @@ from PIL import Image
 from ofer_jax import meshes, render
 
 CARD = (236, 234, 229)
+# Of a page: its ground, its text and its quieter text.
+PAGE, INK, SOFT = (250, 249, 246), (34, 36, 40), (112, 112, 116)
 _SUPERSAMPLE = 2  # cards are drawn at their final size, heads larger by this and averaged down
 _BRIGHTNESS = 1.18  # of the heads: the shader's lights are soft
 Size = tuple[int, int]  # width, height

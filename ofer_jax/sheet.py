@@ -14,13 +14,12 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from ofer_jax import portrait, render
-from ofer_jax.portrait import CARD
+from ofer_jax.portrait import CARD, INK, PAGE, SOFT
 from ofer_jax.reconstruct import PRESENCE, Reconstruction
 
 WIDTH, MARGIN, GAP = 1600, 48, 20
 IDENTITIES, EXPRESSIONS = 5, 8
-_PAGE = (250, 249, 246)
-_INK, _SOFT, _WARN, _ACCENT = (34, 36, 40), (112, 112, 116), (166, 88, 20), (214, 92, 50)
+_WARN, _ACCENT = (166, 88, 20), (214, 92, 50)
 Size = tuple[int, int]  # width, height
 
 
@@ -59,7 +58,7 @@ def compose(result: Reconstruction, surface: Mapping[str, np.ndarray]) -> Image.
         _expressions(result, surface, chosen),
         ["closest to the photo" if i == result.expression else f"no. {i + 1}" for i in chosen],
     )
-    page.text(_origin(result), 17, _SOFT)
+    page.text(_origin(result), 17, SOFT)
     return page.finish()
 
 
@@ -67,7 +66,7 @@ class _Page:
     """A column of rows, drawn from the top downwards on a page that is cut to length at the end."""
 
     def __init__(self) -> None:
-        self.image = Image.new("RGB", (WIDTH, 3000), _PAGE)
+        self.image = Image.new("RGB", (WIDTH, 3000), PAGE)
         self.draw = ImageDraw.Draw(self.image)
         self.y = MARGIN
 
@@ -83,12 +82,12 @@ class _Page:
         """Tiles side by side; a title above each, or one above all; a caption below each."""
         step = tiles[0].width + GAP
         for i, title in enumerate(titles):
-            self.draw.text((MARGIN + i * step, self.y), _plain(title), _INK, _font(24))
+            self.draw.text((MARGIN + i * step, self.y), _plain(title), INK, _font(24))
         self.y += 38
         for i, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
             left = MARGIN + i * step
             self.image.paste(tile, (left, self.y), _rounded(tile.size))
-            self.draw.text((left + 2, self.y + tile.height + 7), _plain(caption), _SOFT, _font(17))
+            self.draw.text((left + 2, self.y + tile.height + 7), _plain(caption), SOFT, _font(17))
         self.y += tiles[0].height + 50
 
     def finish(self) -> Image.Image:
@@ -97,9 +96,9 @@ class _Page:
 
 def _header(page: _Page, result: Reconstruction) -> None:
     face = f", face {result.number + 1}" if result.number else ""
-    page.text(f"Plausible 3D faces for {result.photo.name}{face}", 38, _INK)
+    page.text(f"Plausible 3D faces for {result.photo.name}{face}", 38, INK)
     counts = f"{len(result.shapes)} shapes drawn and ranked, {len(result.jaws)} expressions"
-    page.text(f"{counts}   |   head: {_head_name(result)}   |   seed {result.seed}", 19, _SOFT)
+    page.text(f"{counts}   |   head: {_head_name(result)}   |   seed {result.seed}", 19, SOFT)
     for note in result.notes:
         page.text(f"Note: {note}", 19, _WARN)
     page.space(18)
@@ -211,7 +210,7 @@ def _heat(result: Reconstruction, surface: Mapping[str, np.ndarray], side: int) 
     draw = ImageDraw.Draw(tile)
     for part in (0.0, 0.5, 1.0):
         label = f"{part * top:g}" + (" mm" if part == 1 else "")
-        draw.text((left + part * width, y + 20), label, _SOFT, _font(16), anchor="ma")
+        draw.text((left + part * width, y + 20), label, SOFT, _font(16), anchor="ma")
     return tile
 
 

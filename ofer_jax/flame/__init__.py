@@ -3,7 +3,7 @@
 from ofer_jax.flame import rotations
 from ofer_jax.flame.io import load
 from ofer_jax.flame.landmarks import contour_landmarks, landmarks, surface_points
-from ofer_jax.flame.lbs import joints, vertices
+from ofer_jax.flame.lbs import joints, vertices, vertices_over
 from ofer_jax.flame.model import FlameModel, title
 from ofer_jax.flame.regions import save, surface
 
@@ -19,4 +19,5 @@ __all__ = [
     "surface_points",
     "title",
     "vertices",
+    "vertices_over",
 ]

@@ -65,6 +65,13 @@ def vertices(
     return _skin(model, shaped, rodrigues(pose))
 
 
+def vertices_over(model: FlameModel, **values: Float[Array, "*B n"]) -> Float[Array, "*B V 3"]:
+    """`vertices` over any leading axes, the same ones of all `values` (named as there)."""
+    lead = next(iter(values.values())).shape[:-1]
+    flat = {name: value.reshape(-1, value.shape[-1]) for name, value in values.items()}
+    return vertices(model, **flat).reshape(*lead, -1, 3)
+
+
 def joints(model: FlameModel, shaped: Float[Array, "B V 3"]) -> Float[Array, "B J 3"]:
     """Joint positions (metres) of unposed vertices."""
     return jnp.einsum("jv,bvc->bjc", model.J_regressor, shaped, precision=_PRECISION)
@@ -121,7 +128,7 @@ def _skin(
     batch = shaped.shape[0]
     eye = jnp.broadcast_to(jnp.eye(3, dtype=shaped.dtype), rotation[:, 1:].shape)
     posed = shaped + _product(model.posedirs, (rotation[:, 1:] - eye).reshape(batch, -1))
-    turn, shift = _chain(model.parents, rotation, joints(model, shaped))
+    turn, shift = chain(model.parents, rotation, joints(model, shaped))
     motion = jnp.concatenate([turn, shift[..., None]], axis=-1)  # [B, J, 3, 4]
     return _blend(model.lbs_weights, motion, posed)
 
@@ -146,7 +153,7 @@ def _blend(
     return jnp.stack(rows, axis=-1)
 
 
-def _chain(
+def chain(
     parents: tuple[int, ...], rotation: Float[Array, "B J 3 3"], joint: Float[Array, "B J 3"]
 ) -> tuple[Float[Array, "B J 3 3"], Float[Array, "B J 3"]]:
     """Each joint's motion x -> turn x + shift of the unposed space, parents before children."""

@@ -51,6 +51,16 @@ def test_shorter_coefficients_are_padded(model, inputs):
     )
 
 
+def test_any_axes_may_lead(model, inputs):
+    flat = {name: inputs[name] for name in ("shape", "jaw")}
+    several = {name: value.reshape(2, 3, 2, -1) for name, value in flat.items()}
+    expected = flame.vertices(model, **flat)
+    out = flame.vertices_over(model, **several)
+    np.testing.assert_array_equal(out, expected.reshape(2, 3, 2, *model.v_template.shape))
+    one = flame.vertices_over(model, **{name: value[0] for name, value in flat.items()})
+    np.testing.assert_allclose(one, expected[0], atol=MICRON)
+
+
 def test_a_batch_of_one_goes_with_any_other(model, inputs):
     one = inputs["shape"][4:5]
     repeated = np.repeat(one, 12, axis=0)
