@@ -270,15 +270,14 @@ def load(
         ValueError: one line, for a missing or damaged file, or a bundle of another head.
     """
     path = Path(bundle) if bundle is not None else openhead.bundle_path()
-    source = head if head is not None else bundles.head_path(path)
-    embedded = flame.load(openhead.head_path())
-    if source is None:
-        return Reconstructor(embedded, bundles.load(path, embedded), openhead.surface())
+    source = head if head is not None else bundles.head_path(path) or openhead.head_path()
     model = flame.load(source)
     if surface is not None:
         known = _read_surface(surface)
+    elif model.sha256 == openhead.head_sha256():
+        known = openhead.surface()
     else:
-        known = openhead.surface() if model.sha256 == embedded.sha256 else flame.surface(source)
+        known = flame.surface(source)
     return Reconstructor(model, bundles.load(path, model), known)
 
 

@@ -1,6 +1,7 @@
 """The chain on a real photograph with an untrained bundle: order, company, pose, errors."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import jax
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 import ofer_jax
-from ofer_jax import bundle, camera, flame, photos, reconstruct
+from ofer_jax import bundle, camera, flame, openhead, photos, reconstruct
 from tests import untrained
 
 PHOTOS = Path(__file__).resolve().parents[1] / "launch" / "demo_photos"
@@ -148,6 +149,20 @@ def test_a_bundle_of_another_head_is_refused(folder, tmp_path):
     bundle.save(other, tmp_path / "other")
     with pytest.raises(ValueError, match='trained on head "someone else\'s"'):
         ofer_jax.load(tmp_path / "other")
+
+
+def test_only_the_head_that_is_used_is_read(folder, tmp_path, monkeypatch):
+    """A copy of the open head is known by its hash; a surface that is given counts with any."""
+    copy, given, read = tmp_path / "copy.npz", tmp_path / "surface.npz", []
+    shutil.copyfile(openhead.head_path(), copy)
+    np.savez(given, region_face=np.arange(9), region_front=openhead.surface()["region_front"])
+    load = flame.load
+    monkeypatch.setattr(flame, "load", lambda path: read.append(path) or load(path))
+    assert ofer_jax.load(folder, copy).surface is openhead.surface()
+    for head in (copy, None):
+        found = ofer_jax.load(folder, head, given).surface
+        np.testing.assert_array_equal(found["region_face"], np.arange(9))
+    assert read == [copy, copy, openhead.head_path()]
 
 
 def test_parameters_that_do_not_fit_are_one_line(folder, tmp_path):

@@ -7,36 +7,12 @@ Zielonka et al., "Towards metrical reconstruction of human faces", ECCV 2022.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import flax.linen as nn
 
 from ofer_jax.arrays import Array, Float
 from ofer_jax.models import layers
-
-
-class FeatureEncoder(nn.Module):
-    """Features [B, F] to a context [B, out_dim], normalised to mean 0 and variance 1 by row."""
-
-    out_dim: int = 512
-    hidden: Sequence[int] = (512,)
-    dropout: float = 0.0
-    input_dropout: float = 0.0
-    dtype: layers.DType = None
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> FeatureEncoder:
-        """From these fields' names."""
-        return layers.build(cls, config)
-
-    @nn.compact
-    def __call__(
-        self, features: Float[Array, "B F"], deterministic: bool = True
-    ) -> Float[Array, "B C"]:
-        """Training (`deterministic=False`) needs `rngs={'dropout': key}`."""
-        sizes = (self.out_dim, self.hidden, self.dropout, self.input_dropout, self.dtype)
-        mlp = layers.Mlp(*sizes, name="mlp")
-        return layers.GroupNorm(name="norm")(mlp(features, deterministic))
 
 
 class Regressor(nn.Module):
@@ -49,7 +25,7 @@ class Regressor(nn.Module):
     dtype: layers.DType = None
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Regressor:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """From these fields' names."""
         return layers.build(cls, config)
 
@@ -60,6 +36,19 @@ class Regressor(nn.Module):
         """Training (`deterministic=False`) needs `rngs={'dropout': key}`."""
         sizes = (self.out_dim, self.hidden, self.dropout, self.input_dropout, self.dtype)
         return layers.Mlp(*sizes, name="mlp")(features, deterministic)
+
+
+class FeatureEncoder(Regressor):
+    """Features [B, F] to a context [B, out_dim], normalised to mean 0 and variance 1 by row."""
+
+    out_dim: int = 512
+
+    @nn.compact
+    def __call__(
+        self, features: Float[Array, "B F"], deterministic: bool = True
+    ) -> Float[Array, "B C"]:
+        """Training (`deterministic=False`) needs `rngs={'dropout': key}`."""
+        return layers.GroupNorm(name="norm")(super().__call__(features, deterministic))
 
 
 class MicaRegressor(nn.Module):

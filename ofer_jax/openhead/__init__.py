@@ -16,6 +16,12 @@ def head_path() -> Path:
     return _HERE / "head.npz"
 
 
+@cache
+def head_sha256() -> str:
+    """Of the open head's file, which its model is known by."""
+    return hashlib.sha256(head_path().read_bytes()).hexdigest()
+
+
 def bundle_path() -> Path:
     """The default inference bundle, a directory."""
     return _HERE / "bundle"
