@@ -14,9 +14,13 @@ def base(task: str) -> ConfigDict:
     config.model = ConfigDict()
     config.input = ConfigDict(
         {
-            "dir": "data/openhead",
+            "dir": "data/openhead",  # or several with weights: "data/a:1,data/b:0.5"
             "batch_size": 256,  # over all devices and processes
-            "occluded_share": 0.5,
+            "images_per_subject": 1,  # K: an epoch takes K pictures of every subject
+            "occluded_share": 0.5,  # of the examples show a hidden face
+            # What hides the pictures of a set of records (data_pipelines/augment.py).
+            "augment": {"strength": 1.0, "kinds": ()},
+            "workers": 0,  # processes that make batches ahead of time
             "candidates": "",  # set by the launch for IdRank
             "num_candidates": 0,
         }
@@ -50,6 +54,28 @@ def is_variant(variant: str, name: str) -> bool:
     return variant == name
 
 
+def cached_or_tiny(variant: str) -> tuple[bool, bool]:
+    """Which of the paper's configs `CONFIG:cached`, `:tiny`, `:cached_tiny` is: (cached, tiny)."""
+    known = {"": (False, False), "cached": (True, False), "tiny": (False, True)}
+    known["cached_tiny"] = (True, True)
+    if variant not in known:
+        raise ValueError(f"variant {variant!r} is not known; use cached, tiny, cached_tiny or none")
+    return known[variant]
+
+
+def set_cached(config: ConfigDict, tiny: bool) -> None:
+    """Train on the features that the encoder pass has stored, with both encoders frozen whole, in
+    place of crops."""
+    name = config.model.encoder.name
+    size = (16 if tiny else 512) * len(name.split("+"))
+    config.model.features = ConfigDict({"name": name, "size": size})
+    config.model.encoder = ConfigDict({"name": "cached"})
+    config.optim.groups = ConfigDict()
+    config.input.workers = 0  # rows of numbers need no others
+    if config.task == "idrank":  # its IdGen may see other features than a step has
+        config.candidates.way = "pool"
+
+
 def set_lengths(config: ConfigDict, demo: bool, total: int, patience: int) -> None:
     """Steps in all; and the few of the demo."""
     config.total_steps, config.patience_steps = total, patience
@@ -63,9 +89,12 @@ def set_lengths(config: ConfigDict, demo: bool, total: int, patience: int) -> No
         config.input.batch_size = min(config.input.batch_size, 128)
 
 
-def set_published(config: ConfigDict, tiny: bool, learning_rate: float, batch_size: int) -> None:
+def set_published(
+    config: ConfigDict, tiny: bool, learning_rate: float, batch_size: int, images: int
+) -> None:
     """The published optimiser: the encoders at 1e-4, all rates x 0.99 on a plateau; no EMA, and no
-    hidden faces. What the encoder's `frozen_stages` cover is not trained at all."""
+    hidden faces (--config.input.occluded_share=0.5 has them). What the encoder's `frozen_stages`
+    cover is not trained at all. A batch holds `images` pictures of each of its subjects."""
     config.total_steps, config.patience_steps = 200_000, 0
     config.log_steps, config.eval_steps, config.ckpt_steps = 100, 2000, 2000
     config.picture_steps = 2000
@@ -73,12 +102,13 @@ def set_published(config: ConfigDict, tiny: bool, learning_rate: float, batch_si
     config.optim.update({**rates, "weight_decay": 1e-4, "b2": 0.999, "clip": 0.0})
     config.optim.groups = ConfigDict({"^encoder/": 1e-4 / learning_rate})
     config.input.batch_size, config.input.occluded_share = batch_size, 0.0
+    config.input.images_per_subject, config.input.workers = images, 4
     config.ema_decay = 0.0
     if tiny:
         config.total_steps = 8
         config.log_steps, config.eval_steps, config.ckpt_steps = 1, 4, 4
         config.picture_steps = 8
-        config.input.batch_size = 4
+        config.input.batch_size, config.input.workers = 4, 0
 
 
 def diffusion(prediction_type: str, loss: str) -> dict[str, Any]:

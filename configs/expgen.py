@@ -10,7 +10,9 @@ FaRL 1e-4, ArcFace's fourth stage and head 1e-4; its stem and first three stages
 Time: not measured; 200,000 steps want an accelerator.
 Expected: the paper's closest sample on CO-545 is 0.17 mm (Selvaraju et al., CVPR 2025), trained on
 FLAME fitted to FaMoS, which is not free; none is claimed here.
-`--config configs/expgen.py:tiny` is a small one, to try the way from crops to a bundle.
+`--config configs/expgen.py:cached` trains without pictures, on what the frozen encoders made of
+them (build_dataset --features arcface,farl). `--config configs/expgen.py:tiny` is a small one, to
+try the way from crops to a bundle.
 """
 
 from ml_collections import ConfigDict
@@ -19,7 +21,7 @@ from configs import common
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    tiny = common.is_variant(variant, "tiny")
+    cached, tiny = common.cached_or_tiny(variant)
     config = common.base("expgen")
     config.model = ConfigDict(
         {
@@ -34,5 +36,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "net": common.published_denoiser(tiny, (53, 25, 10), 32 if tiny else 1024),
         }
     )
-    common.set_published(config, tiny, learning_rate=1e-3, batch_size=64)
+    common.set_published(config, tiny, learning_rate=1e-3, batch_size=64, images=4)
+    if cached:
+        common.set_cached(config, tiny)
     return config

@@ -14,7 +14,9 @@ forward and backward; ArcFace at least 179; and the frozen IdGen 179 for its own
 each step of the sampler: 420 for 30 steps, 13,900 for the published 1000.
 Expected: the paper's NoW median of the pick is 0.98 mm, of the best of 100 0.81 mm, of a sample
 1.02 mm (Selvaraju et al., CVPR 2025); none is claimed here.
-`--config configs/idrank.py:tiny` is a small one, to try the way from crops to a bundle.
+`--config configs/idrank.py:cached` trains without pictures, on what the frozen encoders made of
+them (build_dataset --features arcface,farl). `--config configs/idrank.py:tiny` is a small one, to
+try the way from crops to a bundle.
 """
 
 from ml_collections import ConfigDict
@@ -23,7 +25,7 @@ from configs import common
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    tiny = common.is_variant(variant, "tiny")
+    cached, tiny = common.cached_or_tiny(variant)
     config = common.base("idrank")
     config.idgen = ""  # the workdir of a trained IdGen
     config.candidates = common.candidates(
@@ -43,5 +45,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "net": {"hidden": (32, 16) if tiny else (4096, 1024, 256, 64), "groups": 8},
         }
     )
-    common.set_published(config, tiny, learning_rate=1e-6, batch_size=8)
+    common.set_published(config, tiny, learning_rate=1e-6, batch_size=8, images=1)
+    if cached:
+        common.set_cached(config, tiny)
     return config

@@ -40,7 +40,8 @@ def run() -> dict:
         raise ValueError(f"{DATA.value} shows the head {made}, not {flame.title(head.identity)}")
     bundles.check_projection(bundle, meta["projection"])
     arrays = data_input.load_split(DATA.value, SPLIT.value, features)
-    arrays = jax.tree.map(lambda array: array[: LIMIT.value], arrays)
+    if LIMIT.value:  # else rows stay on disk until they are asked for
+        arrays = jax.tree.map(lambda array: array[: LIMIT.value], arrays)
     sizes = {"samples": SAMPLES.value, "expressions": EXPRESSIONS.value, "seed": SEED.value}
     figures = evaluate.evaluate(bundle, head, surface, arrays, batch=BATCH.value, **sizes)
     about = {

@@ -8,27 +8,38 @@ from typing import Any
 
 import jax
 
+from data_pipelines import input as batches
 from ofer_jax import flame, importers
 
 PARTS = {"arcface": ("arcface",), "farl+arcface": ("farl", "arcface")}  # of the config's encoder
 
 
 def check_data(config: Any, meta: Mapping[str, Any], head: flame.FlameModel) -> None:
-    """Refuse a data set that was made with another head or features; take over its numbers: the
-    width of its features, and the steps of an epoch."""
+    """Refuse a data set that was made with another head or features, or without what the task
+    learns; take over its numbers: the width of its features, and the steps of an epoch."""
     wanted = config.model.features
     if meta["features"] != wanted.name:
         raise ValueError(f"the data set has features {meta['features']!r}, not {wanted.name!r}")
     if "width" in meta:  # crops have none
         wanted.size = meta["width"]
     if config.optim.schedule == "plateau":
-        config.optim.epoch_steps = max(1, round(meta["count"] / config.input.batch_size))
+        size = meta["count"]
+        if config.input.get("images_per_subject", 1) > 1:
+            size = batches.epoch_size(config.input, wanted.name)
+        config.optim.epoch_steps = max(1, round(size / config.input.batch_size))
     if meta["head"]["sha256"] != head.sha256:
         made = flame.title(meta["head"])
         raise ValueError(
             f"the data set was made with head {made}, not with {flame.title(head.identity)}; "
             "build it again"
         )
+    if config.task == "expgen":
+        for split in ("train", "validation"):
+            if without := batches.unexpressive(config.input.dir, split, wanted.name):
+                raise ValueError(
+                    f"{', '.join(without)} ({split}) has pictures of unknown expression: ExpGen "
+                    "learns from sets with expressions alone"
+                )
 
 
 def pretrained(encoder: str, files: Mapping[str, str | None]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ofer_jax import atomic, flame
 
 def told(command: str) -> str:
     """A command for others to read: of a path from the root, only the last name is told."""
-    return re.sub(r"(?<![\w./-])/(?:[^\s/=]+/)*([^\s/=]+)", r"\1", command)
+    return re.sub(r"(?<![\w./-])/(?:[^\s/=,]+/)*([^\s/=,]+)", r"\1", command)
 
 
 def write(config: Any, workdir: Path, head: Any, meta: Any, weights: dict[str, Any]) -> None:
@@ -37,7 +37,10 @@ def write(config: Any, workdir: Path, head: Any, meta: Any, weights: dict[str, A
 
 
 def _without_folders(value: Any) -> Any:
-    """A config's values; of a path from the root, only the last name."""
+    """A config's values; of paths from the root (one, or several with commas), the last names."""
     if isinstance(value, dict):
         return {name: _without_folders(inner) for name, inner in value.items()}
-    return Path(value).name if isinstance(value, str) and value.startswith("/") else value
+    if not isinstance(value, str):
+        return value
+    paths = value.split(",")
+    return ",".join(Path(path).name if path.startswith("/") else path for path in paths)

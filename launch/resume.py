@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from configs import common
+from data_pipelines import input as batches
 from ofer_jax import checkpoint, flame
 
 # How long, how often, on what machine, and where files lie. (The head is compared by its hash.)
 MAY_CHANGE = (
     *("total_steps", "log_steps", "eval_steps", "ckpt_steps", "patience_steps", "keep", "mesh"),
-    *("picture_steps", "head", "idgen", "input.dir", "input.candidates", "candidates.dir"),
+    *("picture_steps", "head", "idgen", "input.candidates", "input.workers", "candidates.dir"),
 )
 
 
@@ -34,6 +36,10 @@ def check(config: Any, workdir: Path, head: flame.FlameModel) -> None:
             f"{flame.title(head.identity)}; go on with that head, or name another --workdir"
         )
     now = dict(_flat(json.loads(config.to_json_best_effort())))
+    # A record from before a field of the input was there: it did what the field's default does.
+    defaults = json.loads(common.base(config.task).input.to_json_best_effort())
+    added = {k: v for k, v in _flat(defaults, "input.") if k in now}
+    before = {**added, **before}
     changed = sorted(key for key in before.keys() | now.keys() if _differs(key, before, now))
     if changed:
         told = [f"{k} was {before.get(k, 'not there')}, is {now.get(k, 'gone')}" for k in changed]
@@ -52,5 +58,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _differs(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    if key == "input.dir":  # the folders may lie elsewhere
+        return batches.shares(before.get(key, "")) != batches.shares(now.get(key, ""))
     may = any(key == name or key.startswith(f"{name}.") for name in MAY_CHANGE)
     return not may and (key not in before or key not in now or before[key] != now[key])

@@ -28,7 +28,7 @@ ENCODERS = {
     for name, title in (("arcface", "ArcFace's"), ("farl", "FaRL's"))
 }
 WORKDIR = flags.DEFINE_string("workdir", None, "where checkpoints and metrics go")
-DATA = flags.DEFINE_string("data", None, "folder of the data set (default: config.input.dir)")
+DATA = flags.DEFINE_string("data", None, "data set, or DIR:WEIGHT,DIR:WEIGHT (config.input.dir)")
 PROFILE = flags.DEFINE_integer("profile", 0, "steps to trace into WORKDIR/profile", 0)
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "only compile, and print memory and FLOPs a step")
 

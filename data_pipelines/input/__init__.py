@@ -16,7 +16,7 @@ from data_pipelines.input.arrays import folder, load_split, read_meta, unexpress
 from data_pipelines.input.draws import uniform
 from data_pipelines.input.fields import COEFFICIENTS, CROPS, KINDS, Features, kinds
 from data_pipelines.input.gather import either
-from data_pipelines.input.mixing import told
+from data_pipelines.input.mixing import shares
 from data_pipelines.input.train_iter import epoch_size, make_train_iter, state_at
 
 __all__ = [
@@ -31,8 +31,8 @@ __all__ = [
     "load_split",
     "make_train_iter",
     "read_meta",
+    "shares",
     "state_at",
-    "told",
     "unexpressive",
     "uniform",
 ]

@@ -43,12 +43,10 @@ def parse(directories: str | os.PathLike) -> tuple[list[str], list[Fraction] | N
     return folders, known or None
 
 
-def told(directories: str) -> str:
-    """The same without the folders' places: what a record may tell."""
+def shares(directories: str | os.PathLike) -> tuple[int, list[Fraction] | None]:
+    """How many sets there are, and their weights: what a run cannot change on the way."""
     folders, weights = parse(directories)
-    names = [os.path.basename(folder.rstrip("/")) for folder in folders]
-    shares = [f":{float(weight):g}" for weight in weights] if weights else [""] * len(names)
-    return ",".join(map("".join, zip(names, shares, strict=True)))
+    return len(folders), weights
 
 
 class Turns:

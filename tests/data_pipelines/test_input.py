@@ -3,15 +3,15 @@
 import json
 import pathlib
 import time
-import types
 
 import numpy as np
 import pytest
 
 from data_pipelines import input as pipeline
 from ofer_jax import parts
+from tests.batches import WIDTH, assert_equal, config, take, write_split
 
-COUNT, WIDTH = 37, 557
+COUNT = 37
 
 
 @pytest.fixture(scope="module")
@@ -24,36 +24,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         path = parts.files(out, f"train_{kind}", COUNT)[0]
         parts.save(path, pool + 0.01 * np.arange(6)[:, None])
     return out
-
-
-def write_split(out: pathlib.Path, count: int, features: str = "open") -> None:
-    where = pipeline.folder(out, "train", features)
-    where.mkdir(parents=True)
-    widths = {"shape": 300, "expression": 100, "jaw": 3, "neck": 3, "eyes": 6}
-    widths |= {"global_rotation": 3, "features_clean": WIDTH, "features_occluded": WIDTH}
-    for name, width in widths.items():
-        offset = 0.5 if name == "features_occluded" else 0
-        rows = np.arange(count, dtype=np.float32)[:, None] + offset
-        np.save(where / f"{name}.npy", np.repeat(rows, width, axis=1))
-    np.save(where / "subject.npy", np.arange(count))
-    np.save(where / "occluder.npy", np.array(["hand"] * count))
-    (where / "meta.json").write_text(json.dumps({"count": count}))
-
-
-def config(folder: pathlib.Path, **changes) -> types.SimpleNamespace:
-    return types.SimpleNamespace(**{"dir": str(folder), "batch_size": 8} | changes)
-
-
-def take(iterator, steps: int) -> list[dict]:
-    return [next(iterator) for _ in range(steps)]
-
-
-def assert_equal(left: list[dict], right: list[dict]) -> None:
-    assert len(left) == len(right)
-    for a, b in zip(left, right, strict=True):
-        assert a.keys() == b.keys()
-        for name in a:
-            np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
 def test_a_batch_holds_matching_rows(folder):

@@ -8,6 +8,7 @@ import pytest
 from launch import inputs
 from ofer_jax import importers
 from tests import toy
+from tests.batches import write_split
 
 META = {"features": "crops", "count": 1000, "head": toy.head().identity}
 
@@ -30,6 +31,28 @@ def test_an_epoch_has_as_many_steps_as_the_data_fill_batches():
     other = config("cosine")
     inputs.check_data(other, META, toy.head())
     assert other.optim.epoch_steps == 0
+
+
+def test_an_epoch_of_k_images_sees_every_subject_once(tmp_path):
+    write_split(tmp_path, 36, subjects=np.arange(36) % 12)
+    run = config()
+    run.model.features = {"name": "open", "size": 0}
+    run.input.update({"dir": str(tmp_path), "batch_size": 8, "images_per_subject": 4})
+    inputs.check_data(run, META | {"features": "open", "count": 36}, toy.head())
+    assert run.optim.epoch_steps == 6
+
+
+def test_expgen_refuses_pictures_of_unknown_expression(tmp_path):
+    write_split(tmp_path, 6)
+    known = tmp_path / "features" / "train" / "has_expression.npy"
+    np.save(known, np.array([True] * 5 + [False]))
+    run = toy.config("expgen")
+    run.input.dir = str(tmp_path)
+    meta = META | {"features": run.model.features.name}
+    with pytest.raises(ValueError, match=r"\(train\) has pictures of unknown expression"):
+        inputs.check_data(run, meta, toy.head())
+    np.save(known, np.ones(6, bool))
+    inputs.check_data(run, meta, toy.head())
 
 
 def test_the_width_of_features_is_taken_over():

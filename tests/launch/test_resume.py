@@ -16,7 +16,7 @@ def whole(task: str = "idgen"):
     """A config with the fields that the launch adds."""
     config = toy.config(task)
     config.update({"head": "open", "idgen": "", "candidates": {"dir": ""}})
-    config.input.update({"dir": "data", "candidates": ""})
+    config.input.update({"dir": "data", "candidates": "", "workers": 0})
     return config
 
 
@@ -43,7 +43,7 @@ def test_what_does_not_change_the_run_may_change(workdir, key):
     if key == "mesh":
         config.mesh.update({"data": 2, "fsdp": 4, "rules": ((".*", "fsdp"),)})
     else:
-        number = key.endswith(("steps", "keep"))
+        number = key.endswith(("steps", "keep", "workers"))
         config.update_from_flattened_dict({key: 7 if number else "elsewhere"})
     resume.check(config, workdir, toy.head())
 
@@ -79,6 +79,26 @@ def test_a_field_that_came_or_went_is_named(workdir):
     message = r"gone was 1, is gone; model.weight_power was not there, is 0.5"
     with pytest.raises(ValueError, match=message):
         resume.check(whole(), workdir, toy.head())
+
+
+def test_a_record_from_before_a_field_of_the_input_goes_on(workdir):
+    config = whole()
+    config.input.update({"images_per_subject": 1, "augment": {"strength": 1.0, "kinds": ()}})
+    resume.check(config, workdir, toy.head())
+    config.input.images_per_subject = 4
+    with pytest.raises(ValueError, match=r"input.images_per_subject was 1, is 4"):
+        resume.check(config, workdir, toy.head())
+
+
+def test_data_may_lie_elsewhere_but_weigh_the_same(workdir):
+    config = whole()
+    config.input.dir = "data/a:1,data/b:2"
+    write(workdir, json.loads(config.to_json_best_effort()))
+    config.input.dir = "elsewhere/a:1,b:2"
+    resume.check(config, workdir, toy.head())
+    config.input.dir = "data/a:1,data/b:1"
+    with pytest.raises(ValueError, match=r"input.dir was data/a:1,data/b:2, is data/a:1,data/b:1"):
+        resume.check(config, workdir, toy.head())
 
 
 def test_another_head_is_refused_with_both_releases(workdir):

@@ -23,6 +23,7 @@ from tests import toy
             "x --data=set --config configs/a.py:demo",
         ),
         ("x --config.a=1e-3/2 --out ../runs/b", "x --config.a=1e-3/2 --out ../runs/b"),
+        ("x --data=/mnt/d/a:1,/mnt/b:0.5,c:2", "x --data=a:1,b:0.5,c:2"),
     ],
 )
 def test_commands_are_told_without_folders_from_the_root(command, told):
