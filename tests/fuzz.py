@@ -169,9 +169,9 @@ READERS: dict[str, Callable[[bytes, Path], bool]] = {
 
 
 def damaged(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
-    """One to four random wounds: bits, bytes, lengths, cuts, gaps, repeats, parts of another."""
+    """One to five random wounds: bits, bytes, lengths, cuts, gaps, repeats, parts of another."""
     out = bytearray(data)
-    for _ in range(rng.integers(1, 5)):
+    for _ in range(min(rng.geometric(0.5), 5)):
         at = int(rng.integers(len(out) + 1))
         length = int(min(rng.geometric(0.02), len(out)))
         match int(rng.integers(9)):
@@ -286,10 +286,11 @@ def run(count: int, seed: int, folder: Path) -> Report:
 
     Raises an AssertionError or `Ran` that names the input.
     """
+    before = _peak()  # what follows makes the inputs, and counts
     good, bad = sound(), hostile_files()
     attacks = [(kind, *each) for kind, cases in bad.items() for each in cases]
     np.random.default_rng(seed).shuffle(attacks)  # type: ignore[arg-type]
-    report, before = Report(), _peak()
+    report = Report()
     prepare(folder)
     with contextlib.chdir(folder), warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -300,16 +301,28 @@ def run(count: int, seed: int, folder: Path) -> Report:
                 kind, name, data = attacks[number]
             else:
                 kind = list(READERS)[number % len(READERS)]
-                pool = [*good[kind], *(data for _, data in bad[kind] if len(data) < 4000)]
-                pool = good[kind] if rng.uniform() < 0.8 else pool
-                first, second = (pool[rng.integers(len(pool))] for _ in range(2))
-                name, data = f"damaged {number}", damaged(first, second, rng)
+                small = [data for _, data in bad[kind] if len(data) < 4000]
+                name, data = f"damaged {number}", _made(kind, good[kind], small, rng)
             _one(kind, name, data, folder, report)
             left = set(os.listdir()) - there - {"picture.jpg", "x.npz", "mine.csv"}
             assert not left, f"{kind}, {name}, left {left}"
     report.grown = _peak() - before
     assert report.grown < MAX_GROWTH, f"{report.grown >> 20} MB"
     return report
+
+
+def _made(kind: str, good: list[bytes], bad: list[bytes], rng: np.random.Generator) -> bytes:
+    """A damaged file; a list or an archive may also be a whole one with odd things in it."""
+    pool = good if rng.uniform() < 0.8 else [*good, *bad]
+    first, second = (pool[rng.integers(len(pool))] for _ in range(2))
+    if kind == "list" and rng.uniform() < 0.5:
+        return hostile.odd_list(rng)
+    if kind == "coefficients" and rng.uniform() < 0.6:
+        arrays = {key: _saved(rng.normal(size=n)) for key, n in (("betas", 400), ("pose", 15))}
+        key = ("betas", "pose")[rng.integers(2)]
+        arrays[key] = damaged(arrays[key], arrays["pose"], rng)
+        return hostile.zipped({f"{name}.npy": data for name, data in arrays.items()})
+    return damaged(first, second, rng)
 
 
 def _one(kind: str, name: str, data: bytes, folder: Path, report: Report) -> None:

@@ -182,3 +182,52 @@ def lists() -> Iterator[Case]:
         held = pickle.dumps(np.array(value, dtype=object), 4)
         stream.write(npy("'|O'", "()", held))
         yield name, stream.getvalue()
+
+
+_ODD = (
+    *(
+        "a/1.jpg",
+        "a\\1.JPG",
+        "1",
+        "A/1.png",
+        "../a/1.jpg",
+        "a/../1.jpg",
+        "/a",
+        "C:/a/1.jpg",
+        "//a/b",
+    ),
+    *(
+        "",
+        " ",
+        ".",
+        "..",
+        "a/",
+        "a//1.jpg",
+        "a/x.npz",
+        "x.npz",
+        "X.NPZ",
+        "a/x",
+        "e\u0301",
+        "a\0",
+        "\n",
+    ),
+    *("\ud800", "a" * 300, "LYHM/images/a/1.jpg", "images/a/1.jpg", "~/1.jpg", "%00", "a/1.jpg\n"),
+    *(None, 7, -1, 1.5, True, b"a/1.jpg", (), [], {}, 1 << 80, float("nan"), np.float32(2)),
+    *(np.array(["a/1.jpg", "1"]), np.str_("a/1.jpg"), np.bytes_(b"a"), np.arange(3), ("a", ["1"])),
+)
+
+
+def odd_list(rng: np.random.Generator) -> bytes:
+    """A whole list whose actors, pictures and paths are drawn from odd ones."""
+
+    def some(count: int) -> list:
+        return [_ODD[k] for k in rng.integers(len(_ODD), size=count)]
+
+    rows = {}
+    for actor in ["a", *(each for each in some(3) if type(each) in (str, int, float, type(None)))]:
+        pictures, parameters = [*some(3), "a/1.jpg"], (*some(1), "a/x.npz")[rng.integers(2)]
+        value = (pictures, parameters) if rng.uniform() < 0.5 else (parameters, pictures)
+        rows[actor] = value if rng.uniform() < 0.9 else some(1)[0]
+    held = np.empty((), dtype=object)
+    held[()] = rows
+    return npy("'|O'", "()", pickle.dumps(held, 4))

@@ -10,12 +10,11 @@ open-head faces, 224 x 224, in which the open detector finds a face. Everyone is
   Windows' separators, a linked picture, another suffix than the list has, coefficients in float64
   or of 300 numbers alone;
 - `planted`: (subject, name, reason) of everything that must be rejected, and nothing else;
-- `hard`: (subject, name) -> what is wrong with a picture (or crop) that a reader has to list, for
-  it is only seen when it is opened: 'damaged', 'faceless', 'tiny', 'not finite'.
+- `hard`: (subject, name) -> what is wrong with a picture (or crop) that a reader lists, for it
+  is only seen when it is opened: 'damaged', 'faceless', 'tiny'; of crops 'damaged',
+  'not finite', 'wrong size'.
 """
 
-import functools
-import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,11 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from data_pipelines.sets import entry, specs
+from tests import made_up_faces as files
 
-FACES = 4  # different ones
 Name = tuple[str, str]
 
 
@@ -42,52 +40,6 @@ class Made:
     planted: frozenset[tuple[str, str, str]] = frozenset()
     hard: Mapping[Name, str] = field(default_factory=dict)
     shapes: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-
-@functools.lru_cache(maxsize=FACES)
-def face(number: int) -> dict[str, Any]:
-    """A record of the synthetic set: picture [224, 224, 3], landmarks, coefficients."""
-    from data_pipelines import synthetic
-
-    return synthetic.make(11, number % FACES)
-
-
-@functools.cache
-def jpeg(number: int, side: int = 224) -> bytes:
-    """A face as a JPEG; -1 is a picture without one."""
-    grey = np.full((224, 224, 3), 128, np.uint8)
-    picture = Image.fromarray(grey if number < 0 else face(number % FACES)["image"])
-    stream = io.BytesIO()
-    picture.resize((side, side)).save(stream, "JPEG", quality=92)
-    return stream.getvalue()
-
-
-def write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-
-
-def write_crops(stem: Path, number: int, values: float = 0.0) -> None:
-    """IMAGE.npy (float, [-1, 1]) and IMAGE.jpg as MICA's preparation writes them."""
-    write(stem.with_name(f"{stem.name}.jpg"), jpeg(number))
-    small = Image.open(io.BytesIO(jpeg(number, 112))).convert("RGB")
-    crop = np.asarray(small, np.float32).transpose(2, 0, 1) / 127.5 - 1 + np.float32(values)
-    np.save(stem.with_name(f"{stem.name}.npy"), crop)
-
-
-def write_npz(path: Path, **arrays: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays)
-
-
-def write_list(path: Path, rows: Mapping[Any, Any]) -> None:
-    """A dict in a `.npy`, pickled by NumPy."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, np.array(dict(rows), dtype=object), allow_pickle=True)
-
-
-def shape_of(number: int) -> np.ndarray:
-    return np.random.default_rng(number).normal(size=300)
 
 
 def make(
@@ -134,10 +86,10 @@ class _People:
         self.bad_parameters()
         if self.listed:
             self.bad_lists()
-            write_list(self.root / specs.LISTS / f"{self.spec.folders[0]}.npy", self.rows)
+            files.write_list(self.root / specs.LISTS / f"{self.spec.folders[0]}.npy", self.rows)
         else:
             self.bad_folders()
-        write(self.root / "secret.jpg", jpeg(0))
+        files.write(self.root / "secret.jpg", files.jpeg(0))
         self.write_part_of_another()
         return Made(
             dataset=self.name,
@@ -155,14 +107,14 @@ class _People:
 
     def arrays(self, number: int) -> dict[str, np.ndarray]:
         """The file of a neutral scan; its expression and pose are not those of the pictures."""
-        shape = shape_of(number)
+        shape = files.shape_of(number)
         if self.layout == "mica":
             betas = np.concatenate([shape, np.full(100, 0.5)])
             return {"betas": betas.astype(np.float32), "pose": np.full(15, 0.1, np.float32)}
         return {"shape": shape.astype(np.float32)}
 
     def truth(self, actor: str, number: int, **other: Any) -> str:
-        write_npz(self.parameters / actor / "scan.npz", **(other or self.arrays(number)))
+        files.write_npz(self.parameters / actor / "scan.npz", **(other or self.arrays(number)))
         return f"{actor}/scan.npz"
 
     def picture(self, actor: str, name: str, number: int) -> str:
@@ -170,9 +122,9 @@ class _People:
         stem = self.seen / actor / f"{self.part}{name}"
         stem.parent.mkdir(parents=True, exist_ok=True)
         if self.crops:
-            write_crops(stem, number)
+            files.write_crops(stem, number)
             return f"{actor}/{self.part}{name}.npy"
-        write(stem.with_name(f"{name}.jpg"), jpeg(number))
+        files.write(stem.with_name(f"{name}.jpg"), files.jpeg(number))
         return f"{actor}/{self.part}{name}.jpg"
 
     def person(self, actor: str, number: int, pictures: int, **other: Any) -> list[str]:
@@ -180,13 +132,13 @@ class _People:
         texts = [self.picture(actor, each, number + k) for k, each in enumerate(names)]
         self.row(actor, texts, self.truth(actor, number, **other))
         self.good |= {(actor, f"{self.part}{each}") for each in names}
-        self.shapes[actor] = shape_of(number)
+        self.shapes[actor] = files.shape_of(number)
         return texts
 
     def odd_people(self) -> None:
         key = "betas" if self.layout == "mica" else "shape"
-        self.person("short", 20, 1, **{key: shape_of(20).astype(np.float32)})
-        self.person("wide", 21, 1, **{key: shape_of(21)[None]})
+        self.person("short", 20, 1, **{key: files.shape_of(20).astype(np.float32)})
+        self.person("wide", 21, 1, **{key: files.shape_of(21)[None]})
         texts = self.person("linked", 22, 2)
         for suffix in [".npy", ".jpg"] if self.crops else [".jpg"]:
             first = self.seen / "linked" / f"{self.part}img_00{suffix}"
@@ -212,18 +164,21 @@ class _People:
     def bad_pictures(self, actor: str) -> None:
         """Pictures that are listed, and are no use."""
         texts = self.person(actor, 30, 1)
-        wrong = {"damaged": 1, "faceless": -1, "tiny": 2} if not self.crops else {"damaged": 1}
-        for name, number in (wrong | {"not finite": 1} if self.crops else wrong).items():
+        wrong = {"damaged": 1, "faceless": -1, "tiny": 2}
+        if self.crops:
+            wrong = {"damaged": 1, "not finite": 1, "wrong size": 2}
+        for name, number in wrong.items():
             texts.append(self.picture(actor, name, number))
             self.hard[actor, f"{self.part}{name}"] = name
             self.good.add((actor, f"{self.part}{name}"))
-        for stem in [self.seen / actor / f"{self.part}damaged"]:
-            for path in stem.parent.glob(f"{stem.name}.*"):
-                path.write_bytes(path.read_bytes()[:700])
+        folder = self.seen / actor / self.part
+        for path in folder.glob("damaged.*"):
+            path.write_bytes(path.read_bytes()[:700])
         if self.crops:
-            write_crops(self.seen / actor / f"{self.part}not finite", 1, np.nan)
+            files.write_crops(folder / "not finite", 1, np.nan)
+            np.save(folder / "wrong size.npy", np.zeros((3, 100, 100), np.float32))
         else:
-            write(self.seen / actor / f"{self.part}tiny.jpg", jpeg(2, 20))
+            files.write(folder / "tiny.jpg", files.jpeg(2, 20))
         self.row(actor, texts, self.truth(actor, 30))
 
     def bad_parameters(self) -> None:
@@ -265,7 +220,7 @@ class _People:
         ends = [".npy", ".jpg"] if self.crops else [".jpg", ".PNG"]
         for name in ("Both", "bOTH"):
             for end in ends:
-                write(self.seen / actor / f"{part}{name}{end}", jpeg(1))
+                files.write(self.seen / actor / f"{part}{name}{end}", files.jpeg(1))
         texts.append(f"F0000/{part}both.bmp")
         self.expect(actor, f"{part}both", entry.AMBIGUOUS)
         self.row(actor, texts, "F0000/scan.npz")
@@ -277,7 +232,7 @@ class _People:
         self.expect("unseen", "", entry.NO_PICTURES)
         self.rows["garbage"] = 7
         self.expect("garbage", "", entry.BAD_LIST)
-        self.rows["../up"] = self.rows["F0001"]
+        self.rows["../up"] = self.rows["F0000"]
         self.expect("", "", entry.BAD_LIST)
 
     def bad_folders(self) -> None:
@@ -285,21 +240,21 @@ class _People:
         self.expect("unmeasured", "", entry.NO_PARAMETERS)
         self.truth("unseen", 1)
         self.expect("unseen", "", entry.NO_PICTURES)
-        write_npz(self.parameters / "F0000" / "zz_second.npz", betas=np.zeros(400))
-        write(self.seen / "F0000" / ".hidden.jpg", b"")
-        write(self.seen / "F0000" / "notes.txt", b"")
+        files.write_npz(self.parameters / "F0000" / "zz_second.npz", betas=np.zeros(400))
+        files.write(self.seen / "F0000" / ".hidden.jpg", b"")
+        files.write(self.seen / "F0000" / "notes.txt", b"")
         if self.crops:
-            write(self.seen / "F0000" / f"{self.part}lonely.npy", b"")
+            files.write(self.seen / "F0000" / f"{self.part}lonely.npy", b"")
             self.expect("F0000", f"{self.part}lonely", entry.NO_CROP)
         else:
-            write(self.seen / "F0000" / f"{self.part}img_00.png", jpeg(0))
+            files.write(self.seen / "F0000" / f"{self.part}img_00.png", files.jpeg(0))
             self.expect("F0000", f"{self.part}img_00", entry.TWICE)
 
     def write_part_of_another(self) -> None:
         """Pictures of the set's other half: none of this one's business."""
         if self.spec.part:
             other = {"HQ": "LQ", "LQ": "HQ"}[self.spec.part]
-            write(self.seen / "F0001" / other / "img_00.jpg", jpeg(0))
+            files.write(self.seen / "F0001" / other / "img_00.jpg", files.jpeg(0))
 
     def expect(self, subject: str, name: str, reason: str) -> None:
         self.planted.add((subject, name, reason))
@@ -321,7 +276,7 @@ class _Frames:
         good, shapes = set(), {}
         for number in range(people):
             subject = f"FaceTalk_17{number:04d}_TA"
-            shapes[subject] = shape_of(number)
+            shapes[subject] = files.shape_of(number)
             for sequence in ("bareteeth", "mouth up"):
                 for frame in range(pictures):
                     key = f"{sequence}.{frame + 1:06d}"
@@ -339,7 +294,7 @@ class _Frames:
         self.moment(subject, "bareteeth", "bareteeth.000903", 0, 0)
         self.picture(subject, "bareteeth/bareteeth.000903", 0)
         path = self.fits / subject / "bareteeth" / "bareteeth.000903.npz"
-        write_npz(path, shape=np.zeros(300), exp=np.zeros(50), pose=np.zeros(7))
+        files.write_npz(path, shape=np.zeros(300), exp=np.zeros(50), pose=np.zeros(7))
         self.picture("stranger", "bareteeth/bareteeth.000001", 0)
         planted = {
             (subject, "bareteeth/bareteeth.000900", entry.NO_FIT),
@@ -357,40 +312,24 @@ class _Frames:
     def moment(self, subject: str, sequence: str, frame: str, who: int, when: int) -> None:
         self.mesh(subject, sequence, frame, who, when)
         rng = np.random.default_rng(when)
-        write_npz(
+        files.write_npz(
             self.fits / subject / sequence / f"{frame}.npz",
-            shape=shape_of(who),
+            shape=files.shape_of(who),
             exp=rng.normal(size=100),
             pose=rng.normal(0, 0.1, 15),
             trans=np.zeros(3),
         )
 
     def mesh(self, subject: str, sequence: str, frame: str, who: int, when: int) -> None:
-        write(self.meshes / subject / sequence / f"{frame}.ply", _head(who, when))
+        files.write(self.meshes / subject / sequence / f"{frame}.ply", files.head(who, when))
 
     def picture(self, subject: str, name: str, number: int) -> None:
         stem = self.pictures / subject / name
         stem.parent.mkdir(parents=True, exist_ok=True)
         if self.crops:
-            write_crops(stem, number)
+            files.write_crops(stem, number)
         else:
-            write(stem.with_name(f"{stem.name}.jpg"), jpeg(number))
-
-
-@functools.cache
-def _head(who: int, when: int) -> bytes:
-    """A registered mesh as a binary PLY: an open head of a shape and an expression."""
-    import trimesh
-
-    from data_pipelines.synthetic import heads
-
-    model, rng = heads.open_head().model, np.random.default_rng(when)
-    vertices = np.asarray(model.v_template, np.float64)
-    vertices = vertices + np.asarray(model.shapedirs) @ shape_of(who)[: model.num_shape]
-    vertices = vertices + np.asarray(model.exprdirs) @ rng.normal(0, 0.3, model.exprdirs.shape[-1])
-    mesh = trimesh.Trimesh(vertices, np.asarray(model.faces), process=False)
-    data: Any = mesh.export(file_type="ply")
-    return data
+            files.write(stem.with_name(f"{stem.name}.jpg"), files.jpeg(number))
 
 
 class _Plain:
@@ -403,21 +342,23 @@ class _Plain:
     def make(self, people: int, pictures: int) -> Made:
         good, shapes = set(), {}
         for number in range(people):
-            subject, shapes[f"p {number}"] = f"p {number}", shape_of(number)
-            write_npz(self.root / "fits here" / f"{number}.npz", shape=shape_of(number))
+            subject, shapes[f"p {number}"] = f"p {number}", files.shape_of(number)
+            files.write_npz(self.root / "fits here" / f"{number}.npz", shape=files.shape_of(number))
             for k in range(pictures):
                 name = f"photos/{subject}_{k}"
-                write(self.root / f"{name}.jpg", jpeg(number + k))
+                files.write(self.root / f"{name}.jpg", files.jpeg(number + k))
                 self.line(f"{name}.jpg", subject, f"fits here/{number}.npz")
                 good.add((subject, name))
-        write(self.root / "photos" / "é.jpg", jpeg(1))
+        files.write(self.root / "photos" / "é.jpg", files.jpeg(1))
         self.line('"photos\\é.JPEG"', "Zoë", "", "0.5 -1e-1 2")
         good.add(("Zoë", "photos/é"))
         mesh = self.root / "meshes" / "a.ply"
-        write(mesh, _head(0, 0))
-        write_npz(self.root / "fits" / "m" / "meshes" / "a.npz", shape=np.ones(300), exp=np.ones(9))
+        files.write(mesh, files.head(0, 0))
+        files.write_npz(
+            self.root / "fits" / "m" / "meshes" / "a.npz", shape=np.ones(300), exp=np.ones(9)
+        )
         for subject in ("m", "unfitted"):
-            write(self.root / "photos" / f"{subject}.jpg", jpeg(0))
+            files.write(self.root / "photos" / f"{subject}.jpg", files.jpeg(0))
             self.line(f"photos/{subject}.jpg", subject, mesh="meshes/a.ply")
         good.add(("m", "photos/m"))
         self.bad_lines()
@@ -432,7 +373,7 @@ class _Plain:
             ("", "", entry.BAD_LIST),
             ("inf", "photos/m", entry.NOT_FINITE),
         }
-        write(self.root / "list.csv", "\ufeff".encode() + "\n".join(self.lines).encode())
+        files.write(self.root / "list.csv", "\ufeff".encode() + "\n".join(self.lines).encode())
         return Made(
             "plain",
             self.root,

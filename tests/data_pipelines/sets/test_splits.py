@@ -6,7 +6,7 @@ import pytest
 from data_pipelines import sets
 from data_pipelines.sets import entry
 from data_pipelines.sets.entry import Entry, Listing, Truth
-from tests import made_up_sets
+from tests import made_up_faces, made_up_sets
 
 
 def listing(subjects, splits=None):
@@ -74,7 +74,7 @@ def test_what_makes_no_split_is_one_line(options, said):
 
 
 def test_lists_in_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(made_up_sets, "jpeg", lambda *_: b"")
+    monkeypatch.setattr(made_up_faces, "jpeg", lambda *_: b"")
     made = made_up_sets.make("lyhm", tmp_path)
     (tmp_path / "train.txt").write_text("# mine\nf0001\r\nZoë 02\n\n", encoding="utf-8-sig")
     np.save(tmp_path / "test.npy", np.array(["wide", "nobody"]))
@@ -86,7 +86,7 @@ def test_lists_in_files(tmp_path, monkeypatch):
     assert set(places(sets.split(found))) == set(found.splits)
     # A list with pictures takes the place of the set's own.
     rows = {"F0001": (["F0001/img_01.jpg"], "F0001/scan.npz")}
-    made_up_sets.write_list(tmp_path / "mine.npy", rows)
+    made_up_faces.write_list(tmp_path / "mine.npy", rows)
     found = sets.read("lyhm", made.root, lists={"train": tmp_path / "mine.npy"})
     assert [(e.subject, e.name) for e in found.entries] == [("F0001", "img_01")]
 
