@@ -66,11 +66,16 @@ def narrow(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def write_encoders(folder: Path) -> dict[str, str]:
-    """Files of a narrow ArcFace and a narrow FaRL, in their official layouts; by name."""
+def write_encoders(folder: Path, width: int = 64) -> dict[str, str]:
+    """Files of a narrow ArcFace and a narrow FaRL that give `width` features, in their official
+    layouts; by name."""
     paths = {name: str(folder / f"{name}.pth") for name in ("arcface", "farl")}
-    torchfiles.write(Path(paths["arcface"]), narrow(arcface()))
-    torchfiles.write(Path(paths["farl"]), {"state_dict": narrow(clip())})
+    identity, face = narrow(arcface()), narrow(clip())
+    last = [key for key in identity if key.startswith(("fc.", "features.")) and identity[key].ndim]
+    identity |= {key: identity[key][:width] for key in last}
+    face["visual.proj"] = face["visual.proj"][:, :width]
+    torchfiles.write(Path(paths["arcface"]), identity)
+    torchfiles.write(Path(paths["farl"]), {"state_dict": face})
     return paths
 
 

@@ -13,7 +13,7 @@ from ofer_jax import flame, openhead, optim, published, state, train
 VARIANTS = [
     (f"{task}{kind}", variant)
     for task in train.TASKS
-    for kind, variants in (("", ("", "tiny")), ("_openhead", ("", "demo")))
+    for kind, variants in (("", ("", "tiny", "cached")), ("_openhead", ("", "demo")))
     for variant in variants
 ]
 PUBLISHED = {"idgen": 12.4e6, "idrank": 59.5e6, "expgen": 3.2e6}
@@ -75,6 +75,17 @@ def test_the_papers_rates(name: str, rate: float) -> None:
     assert {r for path, r in rates.items() if path.startswith("net/")} == {rate}
 
 
+@pytest.mark.parametrize("task", train.TASKS)
+@pytest.mark.parametrize("variant", ["cached", "cached_tiny"])
+def test_stored_features_are_as_wide_as_what_the_networks_are_told(task: str, variant: str) -> None:
+    model = get_config(task, variant).model
+    told = model.context_dim if task == "idrank" else model.net.context_dim
+    assert model.features.size == told and model.encoder.name == "cached"
+    assert model.features.name == ("arcface" if task == "idgen" else "farl+arcface")
+
+
 def test_an_unknown_variant_is_an_error() -> None:
+    with pytest.raises(ValueError, match="use cached, tiny, cached_tiny"):
+        get_config("idgen", "demo")
     with pytest.raises(ValueError, match="variant 'dmeo' is not known"):
         get_config("idgen_openhead", "dmeo")

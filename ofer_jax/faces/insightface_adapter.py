@@ -77,11 +77,15 @@ class Detector:
         return align.warp(image, align.arcface_matrix(face.five), 112)
 
     @staticmethod
-    def crop_224(image: np.ndarray, face: Face) -> np.ndarray:
-        """FaRL's crop, as OFER cuts it: upright, 1.6 times the detector's box, uint8 RGB
-        [224, 224, 3], black outside of the picture."""
+    def matrix_224(face: Face) -> np.ndarray:
+        """Photograph -> FaRL's crop as OFER cuts it: upright, 1.6 times the detector's box."""
         centre, side = face.box.reshape(2, 2).mean(0), float(np.mean(face.box[2:] - face.box[:2]))
-        return align.warp(image, align.square_matrix(centre, crops.SCALE * side, 224), 224)
+        return align.square_matrix(centre, crops.SCALE * side, 224)
+
+    @staticmethod
+    def crop_224(image: np.ndarray, face: Face) -> np.ndarray:
+        """FaRL's crop, uint8 RGB [224, 224, 3], black outside of the picture."""
+        return align.warp(image, Detector.matrix_224(face), 224)
 
     def embed(self, crops: np.ndarray) -> np.ndarray:
         """ArcFace's embeddings [B, 512] (not normalised) of uint8 [B, 112, 112, 3] RGB crops."""
