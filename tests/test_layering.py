@@ -168,7 +168,7 @@ def test_configs_import_only_ml_collections() -> None:
 
 def test_data_pipelines_import_no_training_and_no_launch() -> None:
     parts = CORE | {"atomic", "parts", "faces", "openhead", "models", "bundle", "photos", "meshes"}
-    parts |= {"encoders", "pickles"}
+    parts |= {"camera", "encoders", "pickles"}
     packages = MATHS | {"PIL", "grain", "tensorflow_datasets", "array_record", "tqdm", "absl"}
     build_only = {"scipy", "tflite", "trimesh"}
     rule = Rule(packages | build_only, parts, frozenset({"matplotlib", "skimage"}))
