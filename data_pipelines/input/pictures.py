@@ -62,8 +62,9 @@ class Pictures:
             if hide:
                 crops = behind(record, augment.rng(self._seed, i), self._settings)
             made.append({name: record[name] for name in TARGETS} | crops)
-        stacked = {name: np.stack([each[name] for each in made]) for name in made[0]}
-        return {**stacked, "features": {name: stacked.pop(name) for name in CROPS}}
+        stacked = {name: np.stack([each[name] for each in made]) for name in (*TARGETS, *CROPS)}
+        crops = {name: stacked.pop(name) for name in CROPS}
+        return {**stacked, "features": crops}
 
 
 def behind(
