@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from data_pipelines.sets import entry, specs
-from tests import made_up_faces as files
+from tests import made_up_files as files
 
 Name = tuple[str, str]
 

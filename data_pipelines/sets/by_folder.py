@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data_pipelines.sets import entry, paths
 from data_pipelines.sets.by_list import has_part
-from data_pipelines.sets.collector import Collector
+from data_pipelines.sets.collector import Collector, counted
 from data_pipelines.sets.entry import Truth
 from data_pipelines.sets.places import Place
 
@@ -42,7 +42,7 @@ def read(place: Place, crops: bool, out: Collector) -> list[str]:
         where = place.inside(home / subject)
         out.reject(subject, "", where, _lacks(truths[subject][0], place))
     several = [actor for actor, (_, count) in truths.items() if count > 1]
-    return [_note(several)] if several else []
+    return counted(several, "people have several files of coefficients: the first by name")
 
 
 def pictures(base: Path, crops: bool) -> Iterator[tuple[str, str, str, tuple[str, str]]]:
@@ -78,8 +78,3 @@ def _parameters(folder: Path) -> tuple[Path | None, int]:
 
 def _lacks(truth: Path | None, place: Place) -> str:
     return entry.NO_PARAMETERS if truth is None else entry.NO_PICTURES
-
-
-def _note(several: list[str]) -> str:
-    some = ", ".join(several[:3]) + (" ..." if len(several) > 3 else "")
-    return f"{len(several)} people have several files of coefficients: the first by name ({some})"

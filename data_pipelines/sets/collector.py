@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from data_pipelines.sets import paths
-from data_pipelines.sets.entry import TWICE, UNLISTED, Entry, Fault, Listing, Rejection, Truth
+from data_pipelines.sets.entry import TWICE, Entry, Fault, Listing, Rejection, Truth
 
 
 class Collector:
@@ -13,10 +13,12 @@ class Collector:
         self.dataset = dataset
         self.entries: dict[tuple[str, str], Entry] = {}
         self.rejected: list[Rejection] = []
+        self.people: set[str] = set()
         self._files: set[tuple[str, str]] = set()
 
     def reject(self, subject: str, name: str, source: str, fault: Fault | str) -> None:
         fault = fault if isinstance(fault, Fault) else Fault(fault)
+        self.people.add(subject)
         line = (self.dataset, paths.clean(subject), paths.clean(name), source)
         self.rejected.append(Rejection(*line, fault.reason, paths.clean(fault.detail)))
 
@@ -32,6 +34,7 @@ class Collector:
     ) -> None:
         """One more picture, or a rejection if its name or its file is there already."""
         subject, name = paths.clean(subject), paths.clean(name)
+        self.people.add(subject)
         taken = (subject, picture or crops[0])
         if (subject, name) in self.entries or taken in self._files:
             self.reject(subject, name, source, TWICE)
@@ -42,13 +45,15 @@ class Collector:
     def listing(
         self, root: str, layout: str, splits: Mapping[str, str], notes: Sequence[str] = ()
     ) -> Listing:
-        """All of it, sorted; whom the lists leave out is rejected if they name the train split."""
+        """All of it, sorted. Where train has a list, people on none are left out, with a note."""
         entries = [self.entries[key] for key in sorted(self.entries)]
         if "train" in splits.values():
-            left = {e.subject for e in entries if paths.fold(e.subject) not in splits}
-            for subject in left:
-                self.reject(subject, "", "", UNLISTED)
-            entries = [each for each in entries if each.subject not in left]
+            left = sorted({e.subject for e in entries if paths.fold(e.subject) not in splits})
+            entries = [each for each in entries if paths.fold(each.subject) in splits]
+            notes = [*notes, *counted(left, "people are on no list, and left out")]
+        there = {paths.fold(subject) for subject in self.people}
+        absent = sorted(name for name in splits if name not in there)
+        notes = [*notes, *counted(absent, "people of the lists are not in the set")]
         rejected = sorted(self.rejected, key=lambda r: (r.subject, r.name, r.source, r.reason))
         named = {each.subject: splits.get(paths.fold(each.subject), "") for each in entries}
         return Listing(
@@ -60,3 +65,9 @@ class Collector:
             splits={subject: split for subject, split in named.items() if split},
             notes=tuple(notes),
         )
+
+
+def counted(names: Sequence[str], what: str) -> list[str]:
+    """A line of how many people something is true of, and the first of them; none for nobody."""
+    some = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return [f"{len(names)} {what} ({some})"] if names else []

@@ -17,7 +17,6 @@ OUTSIDE = "path outside the set"
 TWICE = "listed twice"
 AMBIGUOUS = "several files fit"
 BAD_LIST = "bad entry in the list"
-UNLISTED = "in no list"
 DAMAGED = "parameters damaged"
 WRONG_SHAPE = "parameters of a wrong shape"
 NOT_FINITE = "parameters not finite"
@@ -32,7 +31,6 @@ REASONS = {
     TWICE: "the same name of the same person once more; the first one is used",
     AMBIGUOUS: "no file has the very name listed, and several differ from it in case or suffix",
     BAD_LIST: "a line or value of the list is not what its layout has there",
-    UNLISTED: "lists of subjects were given, train among them, and none names this one",
     DAMAGED: "the file of coefficients is truncated, too large, or holds objects",
     WRONG_SHAPE: "coefficients missing, of a wrong number, or not numbers",
     NOT_FINITE: "coefficients with NaN or infinity (also as float32)",
@@ -137,7 +135,7 @@ class Listing:
         entries: sorted by (subject, name).
         rejected: sorted likewise.
         splits: subject -> split, for those that the given lists name.
-        notes: rules that were applied, a line each, e.g. which of several files was taken.
+        notes: lines to show: which of several files was taken, who is left out by the lists.
     """
 
     dataset: str

@@ -8,7 +8,7 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,9 @@ def truth(entry: Entry) -> dict[str, Any]:
         arrays = {"shape": np.asarray(entry.truth.values, np.float64)}
     else:
         arrays = read_npz(entry.truth.path)
-    out = _coefficients(arrays, SETS[entry.dataset].expressions)
+    # One's own may have fewer coefficients than FLAME: the others are zero.
+    sizes = range(1, SHAPES + 1) if entry.truth.kind in ("npz", "inline") else (SHAPES,)
+    out = _coefficients(arrays, sizes, SETS[entry.dataset].expressions)
     for name, value in out.items():
         if not np.isfinite(value).all():
             raise Fault(NOT_FINITE, name)
@@ -90,17 +92,18 @@ def _members(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
     return out
 
 
-def _coefficients(arrays: Mapping[str, np.ndarray], of_picture: bool) -> dict[str, Any]:
+def _coefficients(
+    arrays: Mapping[str, np.ndarray], sizes: Collection[int], of_picture: bool
+) -> dict[str, Any]:
+    """What `truth` returns; the expression in `betas` is a scan's, and never taken."""
     betas = _vector(arrays, "betas", (SHAPES, SHAPES + EXPRESSIONS))
-    shape = _vector(arrays, "shape", range(1, SHAPES + 1)) if betas is None else betas[:SHAPES]
+    shape = _vector(arrays, "shape", sizes) if betas is None else betas[:SHAPES]
     if shape is None:
         raise Fault(WRONG_SHAPE, f"neither betas nor shape; found {sorted(arrays)}")
     out: dict[str, Any] = {"shape": _padded(shape, SHAPES), "expression": _padded((), EXPRESSIONS)}
     out |= {name: np.zeros(size, np.float32) for name, size in SIZES.items()}
     given = [_vector(arrays, key, range(1, EXPRESSIONS + 1)) for key in ("exp", "expression")]
     expression = next((each for each in given if each is not None), None)
-    if expression is None and betas is not None and len(betas) > SHAPES:
-        expression = betas[SHAPES:]
     rotations = _rotations(arrays)
     out["has_expression"] = of_picture and expression is not None
     if expression is not None and of_picture:
@@ -121,13 +124,16 @@ def _rotations(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return out
 
 
-def _vector(arrays: Mapping[str, np.ndarray], name: str, sizes: Any) -> np.ndarray | None:
+def _vector(
+    arrays: Mapping[str, np.ndarray], name: str, sizes: Collection[int]
+) -> np.ndarray | None:
     """The values of one array in a row, or None if it is not there."""
     if name not in arrays:
         return None
     value = arrays[name]
     long = [n for n in value.shape if n != 1]
-    if value.dtype.kind not in "fiu" or len(long) > 1 or value.size not in sizes:
+    flat = value.ndim > 0 and len(long) <= 1
+    if value.dtype.kind not in "fiu" or not flat or value.size not in sizes:
         raise Fault(WRONG_SHAPE, f"{name} is {value.dtype} of shape {value.shape}")
     return value.reshape(-1)
 

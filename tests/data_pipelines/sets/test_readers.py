@@ -7,7 +7,7 @@ import pytest
 
 from data_pipelines import sets
 from data_pipelines.sets import entry
-from tests import made_up_faces, made_up_sets
+from tests import made_up_files, made_up_sets
 
 SHAPE_SETS = [name for name, spec in sets.SETS.items() if not spec.expressions]
 
@@ -15,14 +15,14 @@ SHAPE_SETS = [name for name, spec in sets.SETS.items() if not spec.expressions]
 @pytest.fixture(autouse=True)
 def _plain_faces(monkeypatch):
     """Pictures that nobody looks at here."""
-    monkeypatch.setattr(made_up_faces, "jpeg", _grey)
+    monkeypatch.setattr(made_up_files, "jpeg", _grey)
 
 
 def _grey(number: int, side: int = 224) -> bytes:
     return _GREY
 
 
-_GREY = made_up_faces.jpeg(-1, 32)
+_GREY = made_up_files.jpeg(-1, 32)
 
 
 def outcome(made):
@@ -74,7 +74,7 @@ def test_every_person_is_read_and_every_fault_found(tmp_path, name, layout, list
 @pytest.mark.parametrize("crops", [False, True], ids=["raw", "crops"])
 @pytest.mark.parametrize("name", ["famos", "coma"])
 def test_frames_of_meshes_take_the_fits_beside_them(tmp_path, monkeypatch, name, crops):
-    monkeypatch.setattr(made_up_faces, "head", lambda *_: b"ply")
+    monkeypatch.setattr(made_up_files, "head", lambda *_: b"ply")
     made = made_up_sets.make(name, tmp_path, listed=False, crops=crops)
     _, good = check(made)
     assert all(truth["has_expression"] and truth["jaw"].any() for truth in good.values())
@@ -91,12 +91,12 @@ def test_a_list_of_frames_keeps_a_person_together(tmp_path):
     rows = {}
     for frame in range(3):
         key = f"Ann_anger_{frame:04d}"
-        made_up_faces.write(home / "images" / "Ann" / f"{key}.png", _GREY)
+        made_up_files.write(home / "images" / "Ann" / f"{key}.png", _GREY)
         arrays = {"shape": np.ones(300), "exp": np.full(50, 2.0), "pose": np.arange(12.0)}
         path = home / "FLAME23_parameters" / "Ann" / "anger" / f"{frame}.npz"
-        made_up_faces.write_npz(path, **arrays, trans=np.zeros(3))
+        made_up_files.write_npz(path, **arrays, trans=np.zeros(3))
         rows[key] = (f"Ann/anger/{frame}.npz", [f"Ann/{key}.png"])
-    made_up_faces.write_list(tmp_path / "image_paths" / "FAMOS.npy", rows)
+    made_up_files.write_list(tmp_path / "image_paths" / "FAMOS.npy", rows)
     listing = sets.read("famos", tmp_path)
     assert {(e.subject, e.name) for e in listing.entries} == {("Ann", key) for key in rows}
     truth = sets.truth(listing.entries[0])
@@ -106,7 +106,7 @@ def test_a_list_of_frames_keeps_a_person_together(tmp_path):
 
 
 def test_a_csv_of_ones_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(made_up_faces, "head", lambda *_: b"ply")
+    monkeypatch.setattr(made_up_files, "head", lambda *_: b"ply")
     made = made_up_sets.make("plain", tmp_path)
     _, good = check(made)
     np.testing.assert_allclose(good["Zoë", "photos/é"]["shape"][:4], [0.5, -0.1, 2, 0])
@@ -133,16 +133,16 @@ def test_the_folder_of_the_set_itself_and_pictures_elsewhere(tmp_path):
 def test_pictures_in_other_folders_than_the_lists_are_never_of_another_person(tmp_path):
     home = tmp_path / "FRGC"
     for actor in ("a", "b", "c"):
-        made_up_faces.write_npz(home / "FLAME_parameters" / actor / "x.npz", betas=np.zeros(400))
-    made_up_faces.write(home / "images" / "Spring" / "02463d546.ppm", _GREY)
-    made_up_faces.write(home / "images" / "Spring" / "b" / "1.jpg", _GREY)
-    made_up_faces.write(home / "images" / "Fall" / "2.jpg", _GREY)
+        made_up_files.write_npz(home / "FLAME_parameters" / actor / "x.npz", betas=np.zeros(400))
+    made_up_files.write(home / "images" / "Spring" / "02463d546.ppm", _GREY)
+    made_up_files.write(home / "images" / "Spring" / "b" / "1.jpg", _GREY)
+    made_up_files.write(home / "images" / "Fall" / "2.jpg", _GREY)
     rows = {
         "a": (["a/02463d546.npy", "a/1.npy", "a/2.npy"], "a/x.npz"),
         "b": (["b/1.npy"], "b/x.npz"),
         "c": (["c/2.npy", "c/1.npy"], "c/x.npz"),
     }
-    made_up_faces.write_list(tmp_path / "image_paths" / "FRGC.npy", rows)
+    made_up_files.write_list(tmp_path / "image_paths" / "FRGC.npy", rows)
     listing = sets.read("frgc", tmp_path)
     assert [(e.subject, e.name) for e in listing.entries] == [("a", "02463d546"), ("b", "1")]
     assert {(r.subject, r.name, r.reason) for r in listing.rejected} == {
@@ -166,7 +166,7 @@ def test_a_folder_that_is_not_the_set_says_what_was_looked_for(tmp_path, name):
 
 
 def test_meshes_without_fits_say_how_to_make_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(made_up_faces, "head", lambda *_: b"ply")
+    monkeypatch.setattr(made_up_files, "head", lambda *_: b"ply")
     made = made_up_sets.make("coma", tmp_path, listed=False)
     with pytest.raises(ValueError, match="fit_meshes"):
         sets.read("coma", made.root, pictures=tmp_path / "photographs")

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from data_pipelines import sets
-from data_pipelines.sets import entry
 from data_pipelines.sets.entry import Entry, Listing, Truth
-from tests import made_up_faces, made_up_sets
+from tests import made_up_files, made_up_sets
 
 
 def listing(subjects, splits=None):
@@ -74,7 +73,7 @@ def test_what_makes_no_split_is_one_line(options, said):
 
 
 def test_lists_in_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(made_up_faces, "jpeg", lambda *_: b"")
+    monkeypatch.setattr(made_up_files, "jpeg", lambda *_: b"")
     made = made_up_sets.make("lyhm", tmp_path)
     (tmp_path / "train.txt").write_text("# mine\nf0001\r\nZoë 02\n\n", encoding="utf-8-sig")
     np.save(tmp_path / "test.npy", np.array(["wide", "nobody"]))
@@ -82,11 +81,13 @@ def test_lists_in_files(tmp_path, monkeypatch):
     found = sets.read("lyhm", made.root, lists=lists)
     assert found.splits == {"F0001": "train", "Zoë 02": "train", "wide": "test"}
     assert {e.subject for e in found.entries} == set(found.splits)
-    assert ("linked", entry.UNLISTED) in {(r.subject, r.reason) for r in found.rejected}
+    left, absent = found.notes
+    assert left.endswith("people are on no list, and left out (Case, F0000, F0002 ...)")
+    assert absent == "1 people of the lists are not in the set (nobody)"
     assert set(places(sets.split(found))) == set(found.splits)
     # A list with pictures takes the place of the set's own.
     rows = {"F0001": (["F0001/img_01.jpg"], "F0001/scan.npz")}
-    made_up_faces.write_list(tmp_path / "mine.npy", rows)
+    made_up_files.write_list(tmp_path / "mine.npy", rows)
     found = sets.read("lyhm", made.root, lists={"train": tmp_path / "mine.npy"})
     assert [(e.subject, e.name) for e in found.entries] == [("F0001", "img_01")]
 
