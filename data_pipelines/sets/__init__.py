@@ -88,7 +88,7 @@ def read(
         frames.read(place, crops, out)
     else:
         notes = by_folder.read(place, crops, out)
-    if not out.entries and not out.rejected:
+    if not out.entries and (place.part or not out.rejected):
         part = f" with {place.part!r} in its path" if place.part else ""
         raise ValueError(f"{place.home} holds no picture{part} of {place.spec.title}")
     return out.listing(str(place.root), place.layout, splits, notes)

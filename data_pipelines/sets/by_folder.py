@@ -24,11 +24,11 @@ def read(place: Place, crops: bool, out: Collector) -> list[str]:
     seen: set[str] = set()
     strangers: dict[str, str] = {}
     for source, name, picture, pair in pictures(base, crops):
+        subject, rest = person(name, truths, people)
+        seen.add(subject)
         if not has_part(source, place.part):
             continue
-        subject, rest = person(name, truths, people)
         where = place.inside(base / source)
-        seen.add(subject)
         if crops and not all(pair):
             out.reject(subject, rest, where, entry.NO_CROP)
         elif subject not in truths or truths[subject][0] is None:

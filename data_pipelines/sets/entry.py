@@ -27,7 +27,7 @@ REASONS = {
     NO_CROP: "prepared crops were asked for, and one of the two of this picture is not there",
     NO_PARAMETERS: "a person or picture whose file of coefficients (or mesh) is not there",
     NO_FIT: "a registered mesh without coefficients: launch.fit_meshes makes them",
-    OUTSIDE: "a list names a path that is absolute or leads out of the set's folder by '..'",
+    OUTSIDE: "a list names a path that leads out of the set's folder (by '..', or absolute)",
     TWICE: "the same name of the same person once more; the first one is used",
     AMBIGUOUS: "no file has the very name listed, and several differ from it in case or suffix",
     BAD_LIST: "a line or value of the list is not what its layout has there",

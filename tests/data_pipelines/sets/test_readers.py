@@ -170,3 +170,15 @@ def test_meshes_without_fits_say_how_to_make_them(tmp_path, monkeypatch):
     made = made_up_sets.make("coma", tmp_path, listed=False)
     with pytest.raises(ValueError, match="fit_meshes"):
         sets.read("coma", made.root, pictures=tmp_path / "photographs")
+
+
+def test_a_half_of_a_set_that_is_not_there_is_no_empty_set(tmp_path):
+    made = made_up_sets.make("stirling", tmp_path)
+    with pytest.raises(ValueError, match="holds no picture with 'LQ' in its path"):
+        sets.read("stirling_lq", made.root)
+
+
+def test_the_page_has_every_reason(root):
+    page = (root / "docs" / "data.md").read_text(encoding="utf-8")
+    for reason, when in sets.REASONS.items():
+        assert f"| {reason} | {when} |" in page
