@@ -10,11 +10,17 @@ import jax
 
 Row = Mapping[str, Any]
 COLUMNS: dict[str, Callable[[Row], str | None]] = {
-    "task": lambda r: r["task"] + (f" ({r['candidates']})" if "candidates" in r else ""),
-    "size": lambda r: r["size"],
-    "batch": lambda r: str(r["batch"]),
+    "task": lambda r: (
+        r["task"] + (f" ({r['candidates']})" if "candidates" in r else "") if "task" in r else None
+    ),
+    "features": lambda r: _told(r, "features", "{}"),
+    "size": lambda r: _told(r, "size", "{}"),
+    "batch": lambda r: _told(r, "batch", "{}"),
+    "hidden": lambda r: _told(r, "hidden", "{:.0%}"),
+    "workers": lambda r: _told(r, "workers", "{}"),
     "devices": lambda r: _told(r, "devices", "{}"),
     "examples/s": lambda r: _told(r, "examples_per_s", "{:,.0f}"),
+    "CPU ms an example": lambda r: _told(r, "cpu_ms_an_example", "{:.3f}"),
     "ms a step": lambda r: _told(r, "step_ms", "{:,.1f}"),
     "compile s": lambda r: _told(r, "compile_s", "{:.1f}"),
     "peak MB": lambda r: _megabytes(r.get("peak_bytes")),

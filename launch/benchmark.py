@@ -1,14 +1,14 @@
-"""How fast the training steps are on this machine.
+"""How fast the training steps, and what reads for them, are on this machine.
 
     python -m launch.benchmark train [--task idgen] [--size paper] [--steps 50] [--out FILE.json]
     python -m launch.benchmark train --against_torch     # beside eager PyTorch: the extra 'torch'
     python -m launch.benchmark scaling --task idgen      # work a device on 1, 2, 4, 8 fake devices
+    python -m launch.benchmark input --data DIR [--features open] [--workers 2]
 
-Batches are noise, so no data are needed. The paper's networks are given the outputs of
+The steps' batches are noise, so they need no data. The paper's networks are given the outputs of
 their encoders, unless --encoders. `work` prints what `scaling` asks of each process it starts.
 """
 
-import importlib
 import itertools
 import json
 import sys
@@ -17,7 +17,7 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import measure, scaling, table
+from benchmarks import reading, table
 from benchmarks.cases import SIZES, TASKS
 from launch import cases
 from ofer_jax import atomic
@@ -29,30 +29,28 @@ BATCH = flags.DEFINE_multi_integer("batch", [0], "examples a step; 0 as configur
 ENCODERS = flags.DEFINE_bool("encoders", False, "train the published encoders too, from crops")
 WAY = flags.DEFINE_enum("candidates", None, ["step", "pool"], "of IdRank (default: as configured)")
 AGAINST_TORCH = flags.DEFINE_bool("against_torch", False, "compare with it (paper size alone)")
+DATA = flags.DEFINE_string("data", "data/openhead", "for input: as launch.train takes it")
+FEATURES = flags.DEFINE_string("features", "crops", "for input: 'open', 'crops', 'farl', ...")
+WORKERS = flags.DEFINE_integer("workers", 2, "for input: processes that read ahead", 0)
 OUT = flags.DEFINE_string("out", None, "a JSON file for all figures")
 Rows = list[dict[str, Any]]
 
 
-def of_case(action: str, task: str, size: str, batch_size: int) -> Rows:
-    """The figures of one case."""
-    if action == "scaling":
-        named = [f"--task={task}", f"--size={size}", f"--batch={batch_size}"]
-        return scaling.run([sys.executable, "-m", "launch.benchmark", "work", *named])
-    case = cases.case(task, size, batch_size, encoders=ENCODERS.value, way=WAY.value)
-    if AGAINST_TORCH.value and action == "train":
-        against_torch = importlib.import_module("benchmarks.against_torch")  # PyTorch is an extra
-        return [against_torch.compare(case, STEPS.value)]
-    return [scaling.work(case) if action == "work" else measure.report(case, STEPS.value)]
-
-
 def of_cases(action: str) -> Rows:
     """The figures of all cases that the flags name."""
+    action = "against_torch" if action == "train" and AGAINST_TORCH.value else action
     sizes = ["paper"] if AGAINST_TORCH.value else SIZE.value
+    how = {"steps": STEPS.value, "encoders": ENCODERS.value, "way": WAY.value}
     chosen = itertools.product(TASK.value, sizes, BATCH.value)
-    return [row for each in chosen for row in of_case(action, *each)]
+    return [row for each in chosen for row in cases.figures(action, *each, **how)]
 
 
-ACTIONS = dict.fromkeys(("train", "scaling", "work"), of_cases)
+def of_input(_: str) -> Rows:
+    """The figures of reading."""
+    return reading.run(DATA.value, FEATURES.value, BATCH.value, STEPS.value, WORKERS.value)
+
+
+ACTIONS = dict.fromkeys(("train", "scaling", "work"), of_cases) | {"input": of_input}
 
 
 def main(argv: Sequence[str]) -> None:

@@ -1,14 +1,29 @@
 """What `launch.benchmark` measures: a task at a size, with the head and constants of a launch."""
 
 import importlib
+import sys
+from typing import Any
 
-from benchmarks import cases
+from benchmarks import cases, measure, scaling
 from launch import setup
 
 
-def case(
-    task: str, size: str, batch_size: int, *, encoders: bool = False, way: str | None = None
-) -> cases.Case:
+def figures(
+    action: str, task: str, size: str, batch_size: int, *, steps: int, **how: Any
+) -> list[dict[str, Any]]:
+    """The figures of one case: 'train' times its steps, 'against_torch' beside PyTorch's, 'work'
+    counts what a step asks of each device, 'scaling' on more and more of them."""
+    if action == "scaling":
+        named = [f"--task={task}", f"--size={size}", f"--batch={batch_size}"]
+        return scaling.run([sys.executable, "-m", "launch.benchmark", "work", *named])
+    made = case(task, size, batch_size, **how)
+    if action == "against_torch":
+        against_torch = importlib.import_module("benchmarks.against_torch")  # PyTorch is an extra
+        return [against_torch.compare(made, steps)]
+    return [scaling.work(made) if action == "work" else measure.report(made, steps)]
+
+
+def case(task: str, size: str, batch_size: int, *, encoders: bool, way: str | None) -> cases.Case:
     """A task with a batch of noise.
 
     Args:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.batches import write_split
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -31,3 +33,15 @@ def test_it_measures_idrank_with_candidates_of_its_own(tmp_path: Path) -> None:
 def test_it_says_what_it_can_measure() -> None:
     done = run("fly")
     assert done.returncode != 0 and "train, scaling, work" in done.stdout + done.stderr
+
+
+def test_it_measures_reading(tmp_path: Path) -> None:
+    write_split(tmp_path, 20)
+    out = tmp_path / "figures.json"
+    chosen = (f"--data={tmp_path}", "--features=open", "--batch=8", "--steps=5", "--workers=0")
+    done = run("input", *chosen, f"--out={out}")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("| features | batch | hidden | workers | examples/s |")
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["hidden"] for row in rows] == [0.0, 0.5, 1.0]
+    assert all(row["examples_per_s"] > 0 and row["cpu_ms_an_example"] > 0 for row in rows)
