@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ofer_jax import atomic
@@ -19,8 +19,6 @@ from ofer_jax import atomic
 FILE = "data_card.json"
 FORMAT = 1
 LICENCE = "CC0-1.0"
-# What has to agree for a data set that is already there to be the one asked for.
-IDENTITY = ("format", "name", "version", "seed", "counts", "picture", "head")
 
 
 def content_hash(digests: Iterable[str]) -> str:
@@ -50,11 +48,13 @@ def read(directory: str | os.PathLike) -> dict[str, Any]:
     return card
 
 
-def differences(card: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Names what keeps `card` from being the data set `wanted`, e.g. 'seed 0 instead of 1'."""
+def differences(
+    card: Mapping[str, Any], wanted: Mapping[str, Any], names: Sequence[str]
+) -> list[str]:
+    """What of `names` keeps `card` from being `wanted`, e.g. 'seed 0 instead of 1'."""
     return [
         f"{name} {card.get(name)} instead of {wanted.get(name)}"
-        for name in IDENTITY
+        for name in names
         if _identity(card, name) != _identity(wanted, name)
     ]
 
@@ -65,21 +65,16 @@ def _identity(card: Mapping[str, Any], name: str) -> Any:
 
 
 def _page(card: Mapping[str, Any]) -> str:
-    counts = "\n".join(f"| {split} | {count} |" for split, count in card["counts"].items())
     features = "\n".join(f"| `{name}` | {doc} |" for name, doc in card["features"].items())
+    about = _about_faces(card) if card.get("kind") == "faces" else _about_open_head(card)
     return f"""# {card["name"]} {card["version"]}
 
 {card["description"]}
 
-Licence: {card["licence"]}. Head: {card["head"]["name"]} (SHA-256 {card["head"]["sha256"]}).
-It is an artist's head space, not scans: its millimetres say nothing about accuracy on people.
+{about}
 
-| split | subjects (one pair of pictures each) |
-| --- | --- |
-{counts}
-
-No subject is in two splits. Seed {card["seed"]}; pictures as {card["picture"]["encoding"]}, quality
-{card["picture"]["quality"]}; {card["bytes"] / 1e6:.1f} MB.
+Pictures as {card["picture"]["encoding"]}, quality {card["picture"]["quality"]}; {
+        card["bytes"] / 1e6:.1f} MB. No subject is in two splits.
 
 Content hash (decoded records, in order of subject number):
 `{card["content_hash"]}`
@@ -93,3 +88,45 @@ Read it without TensorFlow:
     import tensorflow_datasets as tfds
     source = tfds.builder_from_directory(DIRECTORY).as_data_source("train")
 """
+
+
+def _about_open_head(card: Mapping[str, Any]) -> str:
+    counts = "\n".join(f"| {split} | {count} |" for split, count in card["counts"].items())
+    return f"""Licence: {card["licence"]}. {_head(card)}
+It is an artist's head space, not scans: its millimetres say nothing about accuracy on people.
+
+| split | subjects (one pair of pictures each) |
+| --- | --- |
+{counts}
+
+Seed {card["seed"]}."""
+
+
+def _about_faces(card: Mapping[str, Any]) -> str:
+    counts = "\n".join(
+        f"| {split} | {count} | {card['subjects'][split]} |"
+        for split, count in card["counts"].items()
+    )
+    settings = "\n".join(f"| {name} | {value} |" for name, value in card["settings"].items())
+    rejected = "\n".join(f"| {why} | {count} |" for why, count in card["rejected"].items())
+    return f"""Of {card["dataset"]}. Licence of the pictures: {card["licence"]}. {_head(card)}
+
+| split | pictures | subjects |
+| --- | --- | --- |
+{counts}
+
+| setting | value |
+| --- | --- |
+{settings}
+
+| left out because | pictures |
+| --- | --- |
+{rejected or "| nothing | 0 |"}
+
+Hash of the source list: `{card["source_hash"]}`."""
+
+
+def _head(card: Mapping[str, Any]) -> str:
+    head = card["head"]
+    told = head.get("release") or "release not told"
+    return f"Head: {head['name']}, {told} (SHA-256 {head['sha256']})."

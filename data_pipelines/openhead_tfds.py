@@ -2,9 +2,6 @@
 
 A subject is a drawn head with one pair of pictures, clean and occluded. Subject numbers are split
 in the order test, validation, train, so a larger train split keeps the people of the other two.
-
-TFDS's GeneratorBasedBuilder keeps a split in memory and beyond 1 GB asks TensorFlow for its
-temporary files; ShardBasedBuilder streams one shard after the other and never does.
 """
 
 import contextlib
@@ -13,42 +10,28 @@ import io
 import itertools
 import os
 import pathlib
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow_datasets as tfds
 import tqdm
 
-from data_pipelines import data_card, parallel, records, stored
+from data_pipelines import data_card, parallel, records, stored, tfds_build
 from ofer_jax import openhead
 
 Make = Callable[[int, int], Mapping[str, Any]]  # (seed, subject) -> record
+# What has to agree for a data set that is already there to be the one asked for.
+IDENTITY = ("format", "name", "version", "seed", "counts", "picture", "head")
 
 
-class OpenHead(tfds.core.ShardBasedBuilder):
-    """Writes shards of encoded records; `shards` maps a split to its generators, in order.
-
-    VERSION rises whenever the same seed would give other records.
-    """
+class OpenHead(tfds_build.Builder):
+    """The data set. VERSION rises whenever the same seed would give other records."""
 
     VERSION = tfds.core.Version("1.0.0")
+    DESCRIPTION = records.DESCRIPTION
 
-    def __init__(self, *, shards: Mapping[str, Sequence[Callable]] | None = None, **kwargs: Any):
-        self._shards = shards or {}
-        super().__init__(file_format="array_record", **kwargs)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=records.DESCRIPTION,
-            features=records.features(),
-            disable_shuffling=True,
-            license=data_card.LICENCE,
-        )
-
-    def _shard_iterators_per_split(self, dl_manager: Any) -> Mapping[str, Sequence[Callable]]:
-        return self._shards
+    def _features(self) -> tfds.features.FeaturesDict:
+        return records.features()
 
 
 def split_counts(subjects: int, validation: float, test: float) -> dict[str, int]:
@@ -73,12 +56,12 @@ def _draw(subject: int, *, make: Make, seed: int, quality: int) -> tuple[dict[st
 
 
 def _write(
-    target: pathlib.Path,
+    work: pathlib.Path,
     counts: Mapping[str, int],
     examples: Iterator[tuple[dict[str, Any], str]],
     bar: tqdm.tqdm,
-) -> tuple[list[str], set[str]]:
-    """Writes the examples as TFDS shards; returns the record digests and the heads' names."""
+) -> tuple[pathlib.Path, list[str], set[str]]:
+    """Writes the examples as TFDS shards: their folder, the record digests, the heads' names."""
     digests: list[str] = []
     heads: set[str] = set()
 
@@ -90,22 +73,12 @@ def _write(
             yield int(encoded["subject"]), encoded | streams
             bar.update()
 
-    shards = {
-        split: [functools.partial(shard, size) for size in _shard_sizes(counts[split])]
-        for split in records.SPLITS
-        if counts[split]
-    }
-    builder = OpenHead(shards=shards, data_dir=target / "tfds")
-    config = tfds.download.DownloadConfig(try_download_gcs=False)
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints of downloads; there are none
-        builder.download_and_prepare(download_config=config, download_dir=target / "downloads")
-    return digests, heads
-
-
-def _shard_sizes(count: int) -> list[int]:
-    shards = -(-count // records.SHARD)
-    edges = [count * number // shards for number in range(shards + 1)]
-    return [after - before for before, after in itertools.pairwise(edges)]
+    shards = {}
+    for split in records.SPLITS:
+        if count := counts[split]:
+            sizes = tfds_build.shard_sizes(count, -(-count // records.SHARD))
+            shards[split] = [functools.partial(shard, size) for size in sizes]
+    return tfds_build.write(OpenHead, work, shards, data_card.LICENCE), digests, heads
 
 
 def build(
@@ -137,27 +110,20 @@ def build(
     """
     out = pathlib.Path(out).absolute()
     card = _plan(head, counts, seed, quality)
-    if (existing := _existing(out, card, overwrite)) is not None:
+    if (existing := tfds_build.existing(out, card, IDENTITY, overwrite)) is not None:
         return existing
-    work = _work_folder(out)
     draw = functools.partial(_draw, make=make, seed=seed, quality=quality)
     total = sum(counts.values())
-    try:
-        with (
-            contextlib.closing(parallel.ordered_map(draw, range(total), workers)) as examples,
-            tqdm.tqdm(total=total, unit="head", desc="Drawing", smoothing=0.05) as bar,
-        ):
-            digests, heads = _write(work, counts, examples, bar)
+    with (
+        tfds_build.working(out) as work,
+        contextlib.closing(parallel.ordered_map(draw, range(total), workers)) as examples,
+        tqdm.tqdm(total=total, unit="head", desc="Drawing", smoothing=0.05) as bar,
+    ):
+        written, digests, heads = _write(work, counts, examples, bar)
         if heads != {head["name"]}:
             raise ValueError(f"records are of the head {sorted(heads)}, expected {head['name']!r}")
-        (written,) = (work / "tfds").glob("*/*")
-        size = sum(path.stat().st_size for path in written.iterdir())
-        card |= {"content_hash": data_card.content_hash(digests), "bytes": size}
-        data_card.write(written, card)
-        _replace(out, written)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return card
+        card |= {"content_hash": data_card.content_hash(digests)}
+        return tfds_build.publish(written, out, card)
 
 
 def _plan(
@@ -167,6 +133,7 @@ def _plan(
     return {
         "format": data_card.FORMAT,
         "name": OpenHead.name,
+        "kind": "open_head",
         "version": str(OpenHead.VERSION),
         "description": records.DESCRIPTION,
         "licence": data_card.LICENCE,
@@ -176,44 +143,6 @@ def _plan(
         "picture": {"size": records.SIZE, "encoding": "JPEG", "quality": quality},
         "features": docs,
     }
-
-
-def _existing(out: pathlib.Path, card: Mapping[str, Any], overwrite: bool) -> dict[str, Any] | None:
-    """The card of the same data set if it stands in `out`; ValueError if something else does."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
-    if not (out / data_card.FILE).exists():
-        raise ValueError(f"{out} exists and holds no data set: choose another --out")
-    if overwrite:
-        return None
-    found = data_card.read(out)
-    if different := data_card.differences(found, card):
-        raise ValueError(
-            f"{out} holds another data set ({'; '.join(different)}): "
-            "choose another --out or give --overwrite"
-        )
-    return found
-
-
-def _work_folder(out: pathlib.Path) -> pathlib.Path:
-    """A fresh folder beside `out`; what a killed build left there goes."""
-    work = out.with_name(f".{out.name}.incomplete")
-    try:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-    except OSError as error:
-        raise ValueError(
-            f"{out} cannot be written ({error.strerror}): choose another --out"
-        ) from None
-    return work
-
-
-def _replace(out: pathlib.Path, written: pathlib.Path) -> None:
-    """Puts the finished folder in place of `out`; nobody sees half a data set."""
-    old = written.with_name("replaced")
-    if out.exists():
-        os.replace(out, old)
-    os.replace(written, out)
 
 
 def verify(directory: str | os.PathLike) -> str:

@@ -5,7 +5,7 @@
 Pictures are uint8 RGB [H, W, 3] arrays; positions are pixels with centres at integers, y down.
 """
 
-from ofer_jax.faces.crops import crop_112, crop_224
+from ofer_jax.faces.crops import crop_112, crop_224, matrix_224
 from ofer_jax.faces.descriptors import (
     FEATURES,
     RawFeatures,
@@ -31,6 +31,7 @@ __all__ = [
     "embed",
     "features",
     "fit_projection",
+    "matrix_224",
     "project",
     "raw_features",
 ]

@@ -72,6 +72,12 @@ def invert(matrix: np.ndarray) -> np.ndarray:
     return np.concatenate([linear, -linear @ matrix[:, -1:]], axis=1)
 
 
+def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """One affine map [D, D + 1] after another."""
+    linear = second[:, :-1]
+    return np.concatenate([linear @ first[:, :-1], apply(second, first[:, -1:].T).T], axis=1)
+
+
 def square_matrix(
     centre: np.ndarray, side: float, size: int, direction: np.ndarray | None = None
 ) -> np.ndarray:

@@ -24,8 +24,13 @@ def crop_112(image: np.ndarray, face: Face) -> np.ndarray:
 
 def crop_224(image: np.ndarray, face: Face) -> np.ndarray:
     """FaRL's crop of a picture uint8 RGB [H, W, 3], uint8 RGB [224, 224, 3]; black outside."""
+    return align.warp(image, matrix_224(face), 224)
+
+
+def matrix_224(face: Face) -> np.ndarray:
+    """Photograph -> FaRL's crop, a matrix [2, 3]."""
     centre, side = published_box(face)
-    return align.warp(image, align.square_matrix(centre, SCALE * side, 224), 224)
+    return align.square_matrix(centre, SCALE * side, 224)
 
 
 def published_box(face: Face) -> tuple[np.ndarray, float]:
