@@ -86,7 +86,8 @@ def run(
     card = data_card.read(directory)
     splits = [split for split in SPLITS if card["counts"].get(split)]
     seen = Variants(variants, strength)
-    of = seen.told()
+    drawn = dataclasses.asdict(seen)  # of photographs the only occluder is drawn, too
+    of = seen.told() if pairs.kind(card) == pairs.SYNTHETIC else {"variants": drawn}
     missing = {e: _missing(directory, splits, e, card, of) for e in encoders}
     left = {e: _raw(directory, e, card, of) for e in encoders if missing[e]}
     if left:
@@ -116,7 +117,8 @@ def _missing(
     card: Mapping[str, Any],
     of: Mapping[str, Any],
 ) -> list[str]:
-    wanted = {"content_hash": card["content_hash"], "projection": encoder.digest, **of}
+    wanted = {"content_hash": card["content_hash"], "projection": encoder.digest}
+    wanted["variants"] = of.get("variants")
     return [s for s in splits if not finished.is_there(directory, s, encoder.name, **wanted)]
 
 

@@ -165,14 +165,15 @@ def dotted(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _hidden(pair: Pair, seed: int) -> np.ndarray:
-    """The occluded picture with the outline of what hides the face."""
+    """The occluded picture, with the outline of what hides the face where it has one."""
     if "occluded" in pair:
-        picture, mask = pair["occluded"].copy(), pair["mask"].copy()
+        picture, mask, kind = pair["occluded"], pair["mask"], pair["occluder"]
     else:
-        numbers = augment.rng(seed, pair["number"])
-        settings = augment.Settings(share=1.0)
-        picture, mask, _ = augment.occlude(numbers, pair["image"], pair["landmarks"], settings)
-        picture, mask = picture.copy(), mask.copy()
+        settings, numbers = augment.Settings(share=1.0), augment.rng(seed, pair["number"])
+        picture, mask, kind = augment.occlude(numbers, pair["image"], pair["landmarks"], settings)
+    if kind in ("dark", "blur"):  # all over the face, with holes where nothing could change
+        return picture
+    picture, mask = picture.copy(), mask.copy()
     inner = mask[1:-1, 1:-1] & mask[2:, 1:-1] & mask[:-2, 1:-1] & mask[1:-1, 2:] & mask[1:-1, :-2]
     mask[1:-1, 1:-1] &= ~inner
     picture[mask] = RED

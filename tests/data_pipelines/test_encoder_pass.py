@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from data_pipelines import crop_pass, encoder_pass, finished, pairs, raw_pass
+from data_pipelines import augment, crop_pass, encoder_pass, finished, pairs, raw_pass
 from data_pipelines import input as pipeline
 from ofer_jax import encoders
 from tests import squares
@@ -76,6 +76,22 @@ def test_features_of_another_encoder_are_made_again(folder):
     after = run(folder, (made("arcface", "b"), BOTH[1]))
     assert squares.LOOKED_AT and after["arcface train"]["projection"] != BOTH[0].digest
     assert after["farl train"] == before["farl train"]
+
+
+def test_features_of_other_occluders_are_made_again(folder, monkeypatch):
+    def occlude(rng, picture, landmarks, settings):
+        return picture // 2 + 60, None, "drawn"
+
+    monkeypatch.setattr(augment, "occlude", occlude)
+    before = run(folder, BOTH[:1])
+    after = run(folder, BOTH[:1], variants=2)
+    assert after["arcface train"]["variants"]["count"] == 2
+    shapes = {name: (meta["count"], 2, 4) for name, meta in after.items()}
+    for name, shape in shapes.items():
+        split = name.split()[1]
+        path = folder / "features_arcface" / split / "features_occluded.npy"
+        assert np.load(path).shape == (shape if split == "train" else (shape[0], 4))
+    assert run(folder, BOTH[:1]) == before
 
 
 class Killed(Exception):

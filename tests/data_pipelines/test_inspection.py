@@ -44,8 +44,14 @@ def test_a_row_shows_points_mesh_hidden_face_and_arcface_crop(head, drawn, photo
     row = inspection._row(photographed, *inspection._meshes([photographed], head), head, 0)
     assert row.shape == (224, 3 * 224 + 112, 3)
     assert (row[:, 224:448] != photographed["image"]).any(2).mean() > 0.1
-    assert (row[:, 448:672] == inspection.RED).all(2).any()
     assert inspection.sheet([photographed], None, 0).shape[1] == 2 * 224 + 112 + 12
+
+
+@pytest.mark.parametrize(("kind", "outlined"), [("cup", True), ("blur", False)])
+def test_only_what_has_an_outline_is_outlined(drawn, kind, outlined):
+    shown = inspection._hidden({**drawn, "occluder": kind}, 0)
+    assert (shown == inspection.RED).all(2).any() == outlined
+    assert not (drawn["occluded"] == inspection.RED).all(2).any()
 
 
 def test_points_that_are_not_in_the_picture_are_left_out():
