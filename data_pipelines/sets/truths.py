@@ -19,7 +19,8 @@ from ofer_jax.pickles import npy
 
 SHAPES, EXPRESSIONS = 300, 100
 SIZES = {"jaw": 3, "neck": 3, "eyes": 6, "global_rotation": 3}
-_KEYS = ("betas", "shape", "exp", "expression", "pose", *SIZES)
+_IDENTITY = ("betas", "shape")
+_MOMENT = ("exp", "expression", "pose", *SIZES)
 # Number of values -> which rotations a pose holds, in order.
 _POSES = {
     3: ("global_rotation",),
@@ -42,21 +43,22 @@ def truth(entry: Entry) -> dict[str, Any]:
     Raises:
         Fault: a ValueError whose text is the reason (`entry.REASONS`).
     """
+    keys = (*_IDENTITY, *(_MOMENT if SETS[entry.dataset].expressions else ()))
     if entry.truth.kind == "inline":
         arrays = {"shape": np.asarray(entry.truth.values, np.float64)}
     else:
-        arrays = read_npz(entry.truth.path)
+        arrays = read_npz(entry.truth.path, keys)
     # One's own may have fewer coefficients than FLAME: the others are zero.
     sizes = range(1, SHAPES + 1) if entry.truth.kind in ("npz", "inline") else (SHAPES,)
-    out = _coefficients(arrays, sizes, SETS[entry.dataset].expressions)
+    out = _coefficients(arrays, sizes)
     for name, value in out.items():
         if not np.isfinite(value).all():
             raise Fault(NOT_FINITE, name)
     return out
 
 
-def read_npz(path: str) -> dict[str, np.ndarray]:
-    """The arrays of `_KEYS` that a `.npz` holds. Raises a `Fault`."""
+def read_npz(path: str, keys: Collection[str]) -> dict[str, np.ndarray]:
+    """Those arrays of `keys` that a `.npz` holds, the others unread. Raises a `Fault`."""
     try:
         state = os.stat(path)
         if not stat.S_ISREG(state.st_mode):
@@ -64,7 +66,7 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
         if state.st_size > _MAX_FILE:
             raise Fault(DAMAGED, f"{state.st_size} bytes")
         with zipfile.ZipFile(path) as archive:
-            return _members(archive)
+            return _members(archive, keys)
     except Fault:
         raise
     except (FileNotFoundError, NotADirectoryError):
@@ -77,11 +79,11 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
         raise Fault(DAMAGED, f"{type(error).__name__}: {error}") from None
 
 
-def _members(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
+def _members(archive: zipfile.ZipFile, keys: Collection[str]) -> dict[str, np.ndarray]:
     out = {}
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
-        if name not in _KEYS:
+        if name not in keys:
             continue
         if member.file_size > _MAX_ARRAY:
             raise Fault(DAMAGED, f"{name} has {member.file_size} bytes")
@@ -92,9 +94,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
     return out
 
 
-def _coefficients(
-    arrays: Mapping[str, np.ndarray], sizes: Collection[int], of_picture: bool
-) -> dict[str, Any]:
+def _coefficients(arrays: Mapping[str, np.ndarray], sizes: Collection[int]) -> dict[str, Any]:
     """What `truth` returns; the expression in `betas` is a scan's, and never taken."""
     betas = _vector(arrays, "betas", (SHAPES, SHAPES + EXPRESSIONS))
     shape = _vector(arrays, "shape", sizes) if betas is None else betas[:SHAPES]
@@ -104,10 +104,9 @@ def _coefficients(
     out |= {name: np.zeros(size, np.float32) for name, size in SIZES.items()}
     given = [_vector(arrays, key, range(1, EXPRESSIONS + 1)) for key in ("exp", "expression")]
     expression = next((each for each in given if each is not None), None)
-    rotations = _rotations(arrays)
-    out["has_expression"] = of_picture and expression is not None
-    if expression is not None and of_picture:
-        out |= {"expression": _padded(expression, EXPRESSIONS), **rotations}
+    out["has_expression"] = expression is not None
+    if expression is not None:
+        out |= {"expression": _padded(expression, EXPRESSIONS), **_rotations(arrays)}
     return out
 
 

@@ -182,3 +182,21 @@ def test_the_page_has_every_reason(root):
     page = (root / "docs" / "data.md").read_text(encoding="utf-8")
     for reason, when in sets.REASONS.items():
         assert f"| {reason} | {when} |" in page
+
+
+def test_names_that_are_not_utf8_can_be_written_all_the_same(tmp_path):
+    home = tmp_path / "LYHM"
+    for actor in (b"a\xff", b"b"):
+        folder = os.fsdecode(actor)
+        made_up_files.write_npz(home / "FLAME_parameters" / folder / "x.npz", betas=np.zeros(400))
+        made_up_files.write(home / "images" / folder / os.fsdecode(b"1\xfe.jpg"), _GREY)
+    made_up_files.write(home / "images" / os.fsdecode(b"c\xff") / "1.jpg", _GREY)
+    listing = sets.read("lyhm", tmp_path)
+    assert [(e.subject, e.name) for e in listing.entries] == [
+        ("a\\udcff", "1\\udcfe"),
+        ("b", "1\\udcfe"),
+    ]
+    assert [r.subject for r in listing.rejected] == ["c\\udcff"]
+    for each in (*listing.entries, *listing.rejected):
+        assert "".join((each.dataset, each.subject, each.name)).encode()
+    assert all(os.path.isfile(e.picture) and sets.truth(e)["shape"].size for e in listing.entries)
