@@ -1,5 +1,14 @@
-"""Strict settings for every test: 8 fake CPU devices and no silent broadcasting of ranks."""
+"""Strict settings for every test: 8 fake CPU devices and no silent broadcasting of ranks.
 
+Compiling takes most of the time, so programs are compiled plainly, and once for all tests and the
+processes that they start. `XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0 make test` compiles as users
+do.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -11,7 +20,30 @@ jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+QUICK = "--xla_cpu_parallel_codegen_split_count=1"
+if jax.__version_info__ < (0, 11):  # later ones have but one way, which takes twice as long
+    QUICK += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", QUICK)
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+plainly = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] not in ("", "0")
+jax.config.update("jax_disable_most_optimizations", plainly)
+seconds = float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One folder for what is compiled: the workers of pytest-xdist inherit it."""
+    if not hasattr(config, "workerinput"):
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="ofer-compiled-")
+    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop("JAX_COMPILATION_CACHE_DIR"), ignore_errors=True)
 
 
 def shared_dir() -> Path:
@@ -38,6 +70,15 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip("needs the folder ../shared beside the checkout")
     return path
+
+
+@pytest.fixture
+def optimised() -> Iterator[None]:
+    """Compile as users do, for what depends on it."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec
 from ofer_jax import sharding, train
 from tests import toy
 
+pytestmark = pytest.mark.usefixtures("optimised")
 KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
 Shape = tuple[int, ...]
 

@@ -1,7 +1,6 @@
 """A dry run tells what a step takes, from shapes alone, of the very step that a run takes."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -13,15 +12,6 @@ from ofer_jax import dry_run, train
 from tests import toy
 
 TASKS = sorted(toy.TASKS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation() -> Iterator[None]:
-    """Compiling takes nearly all of the time here."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def config_of(task: str) -> ConfigDict:

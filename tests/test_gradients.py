@@ -1,6 +1,5 @@
 """Gradients in microbatches are those of the whole batch, on one device and on eight."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,6 @@ from jax.sharding import Mesh
 
 from ofer_jax import best, checkpoint, gradients, optim, sharding, state, train, writers
 from tests import toy
-
-
-@pytest.fixture(autouse=True)
-def quick_compilation() -> Iterator[None]:
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def in_float64(tree: Any) -> Any:

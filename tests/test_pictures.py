@@ -1,7 +1,6 @@
 """Pictures of a run: the truth stands first, heads follow the params, and nothing stops the run."""
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -13,18 +12,8 @@ from ofer_jax import flame, pictures, sharding
 from ofer_jax.tasks import idrank
 from tests import toy
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 TASKS = sorted(toy.TASKS)
 SURFACE = {"region_face": toy.REGION, "region_front": toy.REGION}
-
-
-@pytest.fixture(scope="module")
-def quick_compilation() -> Iterator[None]:
-    """Compiling takes nearly all of the time here."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def made(task: str, crops: bool = False, count: int = 8, **mesh: Any) -> tuple[Any, Any]:

@@ -18,13 +18,6 @@ from tests import toy
 TASKS = sorted(train.TASKS)
 
 
-@pytest.fixture(autouse=True)
-def quick_compilation() -> Iterator[None]:
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def configs(task: str, pictures: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
     """A task's config in training, in float32 and in bfloat16."""
     config = (toy.picture_training if pictures else toy.config)(task)
