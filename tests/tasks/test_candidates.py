@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ofer_jax import parts
+from ofer_jax import parts, train, writers
 from ofer_jax.tasks import candidates, common, idgen, idrank
 from tests import steps, toy
 
@@ -131,23 +131,20 @@ def test_the_digest_tells_params_and_settings_apart() -> None:
 
 
 class Fresh(toy.Batches):
-    """The made-up batches without candidates."""
+    """The made-up batches without candidates; fails at batch `at`, if there is one."""
+
+    def __init__(self, *args: Any, at: int = -1, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.at = at
 
     def __next__(self) -> dict[str, Any]:
+        if self.position == self.at:
+            raise RuntimeError("the machine went away")
         batch = super().__next__()
         return {name: a for name, a in batch.items() if name != "candidates"}
 
 
-@pytest.fixture
-def quick_compilation() -> Iterator[None]:
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-def test_one_device_and_eight_draw_the_same(
-    monkeypatch: pytest.MonkeyPatch, quick_compilation: None
-) -> None:
+def test_one_device_and_eight_draw_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     given = constants()
     monkeypatch.setattr(toy, "constants", lambda task: given)
     monkeypatch.setattr(toy, "Batches", Fresh)
@@ -158,6 +155,27 @@ def test_one_device_and_eight_draw_the_same(
     for other in others:
         np.testing.assert_allclose(one[1], other[1], rtol=1e-9)
         steps.assert_close(one[0], other[0], 1e-9)
+
+
+def test_a_run_that_was_killed_draws_the_same_again(tmp_path: Path) -> None:
+    config = toy.config("idrank", 7)
+    config.update({"eval_steps": 3, "ckpt_steps": 3})
+    # As launch.train does it: held-out candidates are drawn once, and stay.
+    valid = train.make_evaluator(config, toy.constants("idrank"), toy.arrays(16), 1)
+
+    def run(name: str, at: int = -1) -> Any:
+        writer = writers.Writer(tmp_path / name, "idrank", 10)
+        own = {"constants": constants(), "writer": writer}
+        return train.train(config, tmp_path / name, Fresh(at=at), {"valid": valid}, **own)
+
+    whole = run("whole")
+    with pytest.raises(RuntimeError, match="went away"):
+        run("parts", at=5)
+    resumed = run("parts")
+    jax.tree.map(np.testing.assert_array_equal, *jax.device_get((whole, resumed)))
+    told = toy.metrics(tmp_path / "whole")
+    assert told == toy.metrics(tmp_path / "parts")
+    assert {"loss", "valid/loss"} <= {name for line in told for name in line}
 
 
 # ---------------------------------------------------------------- into files
