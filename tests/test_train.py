@@ -2,37 +2,20 @@
 
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from ofer_jax import best, checkpoint, optim, state, stopping, train, writers
+from ofer_jax import pictures as illustrations
 from ofer_jax.tasks import conditioning
 from tests import toy
 
 TASKS = sorted(train.TASKS)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compiling takes nearly all of the time here, so do it plainly, and once a program."""
-    settings = {
-        "jax_disable_most_optimizations": True,
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.2,
-    }
-    before = {name: jax.config.values[name] for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 def run(
@@ -42,12 +25,18 @@ def run(
     evaluate: train.Evaluator | None = None,
     pictures: bool = False,
     pretrained: Any = None,
+    looked_at: bool = False,
     **changes: Any,
 ) -> state.TrainState:
     config = (toy.picture_training if pictures else toy.config)(task)
     constants, size = toy.constants(task), config.input.batch_size
     config.update(changes)
     held_out = toy.arrays(8 if pictures else 64, pictures)
+    given: dict[str, Any] = {"pretrained": pretrained}
+    if looked_at:
+        surface = {"region_face": toy.REGION, "region_front": toy.REGION}
+        drawn = illustrations.make(config, toy.head(), surface, constants, held_out)
+        given |= {"illustrate": drawn, "profile": 1}
     return train.train(
         config,
         workdir,
@@ -55,7 +44,7 @@ def run(
         {"valid": evaluate or train.make_evaluator(config, constants, held_out, 2)},
         constants=constants,
         writer=writers.Writer(workdir, task, 10),
-        pretrained=pretrained,
+        **given,
     )
 
 
@@ -103,6 +92,21 @@ def test_a_stopped_and_a_killed_run_go_on_bit_for_bit(tmp_path: Path) -> None:
     resumed = run(tmp_path / "parts", "idgen")
     assert_same(whole, resumed)
     assert toy.metrics(tmp_path / "whole") == toy.metrics(tmp_path / "parts")
+
+
+def test_pictures_and_a_trace_change_no_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = run(tmp_path / "plain", "idgen")
+    looked_at = run(tmp_path / "looked_at", "idgen", looked_at=True, picture_steps=8)
+    assert "trace of steps 4 to 4" in capsys.readouterr().err
+    assert_same(plain, looked_at)
+    assert toy.metrics(tmp_path / "plain") == toy.metrics(tmp_path / "looked_at")
+    left = {path.name for path in (tmp_path / "looked_at" / "pictures").iterdir()}
+    assert left == {"8.png", "16.png", "20.png"}
+    assert list((tmp_path / "looked_at" / "profile").rglob("perfetto_trace.json.gz"))
+    assert not (tmp_path / "plain" / "pictures").exists()
+    assert not (tmp_path / "plain" / "profile").exists()
 
 
 @pytest.mark.slow
