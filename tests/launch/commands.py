@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import itertools
 import json
 import os
 import re
@@ -101,7 +102,7 @@ def wrong_flags(text: str) -> list[str]:
 
 def config_of(words: Sequence[str]) -> str:
     """The value of --config, in either spelling; '' without one."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in itertools.pairwise([*words, ""]):
         if word.startswith("--config="):
             return word.partition("=")[2]
         if word == "--config":
