@@ -35,7 +35,8 @@ def test_fifty_steps_in_float64_are_the_same_on_one_device_and_eight(task: str, 
 def test_arcface_in_float64_is_the_same_on_one_device_and_eight(mode: str) -> None:
     """BatchNorm sees the whole batch, one picture a device; the plateau is everywhere the same."""
     with jax.enable_x64(True):
-        one, eight = (steps.run("idgen", m, 4, np.float64, pictures=True) for m in (None, mode))
+        given = {"steps": 4, "dtype": np.float64, "pictures": True}
+        one, eight = alone("idgen", **given), steps.run("idgen", mode, **given)
     stats = one[0].params["encoder"]["arcface"]["batch_stats"]
     assert stats["out_norm"]["var"].dtype == np.float64
     np.testing.assert_allclose(one[1], eight[1], rtol=1e-9)
