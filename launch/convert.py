@@ -6,6 +6,7 @@
 
 The first takes the best averaged params of each run. The second knows the files by what they hold
 (MICA's gives the deterministic baseline); FLAME is a model file, or a folder with the user's files.
+Runs on stored features take the encoders that made these from --arcface and --farl.
 """
 
 import sys
@@ -14,11 +15,15 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from launch import runs
-from ofer_jax import bundle, flame, importers, published
+from ofer_jax import bundle, encoders, flame, importers, published
 
 SOURCE = flags.DEFINE_enum("from", "runs", ["runs", "ofer"], "what the bundle is made of")
 WORKDIRS = {
     name: flags.DEFINE_string(name, None, f"workdir of {name}'s training") for name in bundle.TASKS
+}
+ENCODERS = {
+    name: flags.DEFINE_string(name, None, "weights that runs on stored features were made with")
+    for name in encoders.CROPS
 }
 FLAME = flags.DEFINE_string("flame", None, "head of the published networks: .pkl, .npz or folder")
 LANDMARKS = flags.DEFINE_string("landmarks", None, "landmark_embedding.npy, if not beside it")
@@ -53,7 +58,9 @@ def of_runs(unknown: Sequence[str]) -> None:
     missing = [f"--{name}" for name, flag in WORKDIRS.items() if flag.value is None]
     if missing:
         raise app.UsageError(f"{', '.join(missing)} must be given")
-    made, own = runs.bundle_of({name: str(flag.value) for name, flag in WORKDIRS.items()})
+    read = encoders.read({name: flag.value for name, flag in ENCODERS.items() if flag.value})
+    workdirs = {name: str(flag.value) for name, flag in WORKDIRS.items()}
+    made, own = runs.bundle_of(workdirs, {each.name: each for each in read})
     bundle.save(made, OUT.value, DTYPE.value or "float16", **own)
 
 

@@ -3,25 +3,33 @@
 from collections.abc import Mapping
 from typing import Any
 
-from launch import setup
+from launch import setup, with_encoders
 from launch.record import told
 from ofer_jax import bundle, flame
+from ofer_jax.encoders import Encoder
 
 
-def bundle_of(workdirs: Mapping[str, str]) -> tuple[bundle.Bundle, dict[str, Any]]:
+def bundle_of(
+    workdirs: Mapping[str, str], made: Mapping[str, Encoder] | None = None
+) -> tuple[bundle.Bundle, dict[str, Any]]:
     """The best averaged params of each task's run; and the `head` and `surface` that the bundle has
-    to bring (see `bundle.save`), {} if it is the embedded one.
+    to bring (see `bundle.save`), {} if it is the embedded one. Runs on stored features get the
+    encoders `made`.
 
     Raises ValueError if a folder holds no run of its task, or the runs do not fit each other.
     """
     tasks, params, provenance, heads = {}, {}, {}, {}
+    projections: set[str] = set()
     config: dict[str, Any] = {}
     for name, workdir in workdirs.items():
         record, params[name], best = setup.best_params(workdir)
         config = record["config"]
         if config["task"] != name:
             raise ValueError(f"--{name}={workdir} holds a run of {config['task']}")
-        tasks[name], heads[name] = config["model"], record["head"]
+        heads[name], projection = record["head"], record["data"]["projection"]
+        found = with_encoders.whole(config["model"], params[name], projection, made or {})
+        tasks[name], params[name], projection = found
+        projections.add(projection)
         provenance[name] = {
             "command": told(record["command"]),
             **{key: record[key] for key in ("data", "versions", "device", "git") if key in record},
@@ -29,7 +37,6 @@ def bundle_of(workdirs: Mapping[str, str]) -> tuple[bundle.Bundle, dict[str, Any
             "seed": config["seed"],
             "best": {n: [int(best["steps"][n]), float(v)] for n, v in best["values"].items()},
         }
-    projections = {p["data"]["projection"] for p in provenance.values()}
     if len(projections) > 1:
         raise ValueError("the three runs were trained on features of different projections")
     head, surface = setup.head_of(config)
