@@ -22,7 +22,7 @@ def parse(directories: str | os.PathLike) -> tuple[list[str], list[Fraction] | N
     """The folders that `input.dir` names and their weights; None where it gives no weights.
 
     Raises:
-      ValueError: no folder, some weights but not all, a weight that is not above 0.
+      ValueError: no folder, a folder twice, some weights but not all, a weight that is not above 0.
     """
     folders, weights = [], []
     for entry in os.fspath(directories).split(","):
@@ -35,6 +35,8 @@ def parse(directories: str | os.PathLike) -> tuple[list[str], list[Fraction] | N
         weights.append(value)
     if not all(folders):
         raise ValueError(f"the data {os.fspath(directories)!r} name an empty folder")
+    if len(set(folders)) < len(folders):
+        raise ValueError(f"{directories!r} names a folder twice: give it a larger weight")
     known = [weight for weight in weights if weight is not None]
     if known and len(known) < len(weights):
         raise ValueError(f"{directories!r}: give every data set a weight (DIR:WEIGHT), or none")

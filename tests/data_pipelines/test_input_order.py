@@ -95,6 +95,7 @@ def test_folders_and_weights():
         ("a:0,b:1", "above 0"),
         ("a:-1,b:1", "above 0"),
         ("a,,b", "empty folder"),
+        ("a:1,b:1,a:2", "a folder twice"),
         (":2", "empty folder"),
     ],
 )
