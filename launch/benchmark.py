@@ -4,6 +4,7 @@
     python -m launch.benchmark train --against_torch     # beside eager PyTorch: the extra 'torch'
     python -m launch.benchmark scaling --task idgen      # work a device on 1, 2, 4, 8 fake devices
     python -m launch.benchmark input --data DIR [--features open] [--workers 2]
+    python -m launch.benchmark fit                       # FLAME to 200 registered meshes
 
 The steps' batches are noise, so they need no data. The paper's networks are given the outputs of
 their encoders, unless --encoders. `work` prints what `scaling` asks of each process it starts.
@@ -17,7 +18,7 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import reading, table
+from benchmarks import fitting, reading, table
 from benchmarks.cases import SIZES, TASKS
 from launch import cases
 from ofer_jax import atomic
@@ -50,7 +51,15 @@ def of_input(_: str) -> Rows:
     return reading.run(DATA.value, FEATURES.value, BATCH.value, STEPS.value, WORKERS.value)
 
 
-ACTIONS = dict.fromkeys(("train", "scaling", "work"), of_cases) | {"input": of_input}
+def of_fits(_: str) -> Rows:
+    """The figures of fitting FLAME to meshes."""
+    return fitting.run()
+
+
+ACTIONS = dict.fromkeys(("train", "scaling", "work"), of_cases) | {
+    "input": of_input,
+    "fit": of_fits,
+}
 
 
 def main(argv: Sequence[str]) -> None:

@@ -127,8 +127,8 @@ def prepare(
         "variance": variance,
         "stiffness": stiffness,
     }
-    on_device = {name: jnp.asarray(value, jnp.float32) for name, value in arrays.items()}
-    on_device["kept"] = jnp.asarray(kept, jnp.int32)
+    on_device = {name: jnp.asarray(np.float32(value)) for name, value in arrays.items()}
+    on_device["kept"] = jnp.asarray(np.int32(kept))
     return Problem(**on_device, parents=model.parents, steps=settings.steps)
 
 

@@ -141,7 +141,7 @@ def test_frames_of_a_known_shape(head, problem, noisy, true, found):
         (lambda v: np.where(v > v.max() - 1e-6, np.nan, v), "not finite"),
         (lambda v: 1000 * v, "millimetres"),
         (lambda v: 100 * v, "centimetres"),
-        (lambda v: 7 * v, "7 times the size"),
+        (lambda v: 7 * v, "times the size"),
     ],
 )
 def test_meshes_that_cannot_be_fitted_are_told(head, meshes, spoil, reason):
