@@ -1,5 +1,6 @@
 # make demo   the two public-domain photographs, then a one-minute training run
 # make test   lint, types and every test
+# make test-beam   the tests of Apache Beam, in an environment of its own (.venv-beam)
 # make lint   ruff and pyrefly alone
 # PYTHON=python3.12 make demo   picks the interpreter the environment is made with (3.11 or newer)
 
@@ -12,13 +13,23 @@ JOBS ?= 2
 # pytest arguments, for example: make test T="tests/flame -k rotation"
 T ?=
 
-.PHONY: demo test lint format env lock clean
+.PHONY: demo test test-beam lint format env lock clean
 
 demo: $(STAMP)
 	$(BIN)/python -m launch.demo --out out/demo
 
 test: lint
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(T)
+
+# Beam moves protobuf, Pillow and pyarrow back, so it has its own lock and environment.
+test-beam: $(VENV)-beam/.installed
+	$(VENV)-beam/bin/python -m pytest -p no:cacheprovider tests/data_pipelines/test_beam.py
+
+$(VENV)-beam/.installed: requirements-beam.lock
+	@test -x $(VENV)-beam/bin/python || $(PYTHON) -m venv $(VENV)-beam
+	$(VENV)-beam/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
+	  -r requirements-beam.lock
+	@touch $@
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -46,6 +57,8 @@ $(STAMP): requirements.lock setup.py pyproject.toml
 lock:
 	uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 	  --extra data --extra test --quiet setup.py requirements.in -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+	  --extra data --extra test --extra beam --quiet setup.py requirements.in -o requirements-beam.lock
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) $(VENV)-beam out

@@ -27,6 +27,8 @@ EXTRAS = {
     # tfds 4.9.10 forgets to ask for importlib_resources.
     "data": ["tensorflow-datasets>=4.9.10", "importlib_resources", "grain", "array-record"],
     "test": ["flatbuffers", "onnx", "pyrefly", "pytest", "pytest-xdist", "pyyaml", "ruff"],
+    # Prepares data sets on a cluster; it moves other packages back: see requirements-beam.lock.
+    "beam": ["apache-beam>=2.77"],
     # What the benchmark compares with; nothing else needs it.
     "torch": ["torch>=2.6"],
     # Reads insightface's glintr100.onnx.

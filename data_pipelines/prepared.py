@@ -55,14 +55,13 @@ def jobs(
     splits: Mapping[str, Sequence[Entry]],
     settings: Settings,
     root: str,
-    size: int = PART,
 ) -> list[Job]:
     """The parts of a build, in the order of its records."""
     made: list[Job] = []
     for split in faces_records.SPLITS:
         entries = splits.get(split, ())
-        for start in range(0, len(entries), size):
-            chunk = tuple(entries[start : start + size])
+        for start in range(0, len(entries), PART):
+            chunk = tuple(entries[start : start + PART])
             key = _key(chunk, settings, root)
             made.append(Job(folder / f"part-{len(made):05d}.npz", split, chunk, root, key))
     return made
@@ -195,5 +194,6 @@ def records(job: Job) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _load(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as stored:
+    # opened here: of a damaged file np.load would leave its own open
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         return {name: stored[name] for name in names}

@@ -1,11 +1,16 @@
-"""Draw the synthetic set, write it as a TFDS data set, and make its features or aligned crops.
+"""Write a TFDS data set: the synthetic one, or (`--set`) a licensed set of real pictures.
 
     python -m launch.build_dataset --out data/openhead --subjects 13000 --seed 0 --features open
+    python -m launch.build_dataset --set lyhm --source DIR --flame FLAME.pkl --out data/lyhm
 
-The same seed gives the same content (`content_hash` in OUT/data_card.json) whatever the number of
-workers. A rerun goes on: a finished data set and finished parts of the passes after it stay.
-`crops` are aligned ones, which the paper's encoders train on (`open,crops` makes both).
-`--fit_projection PATH` first fits the features' projection; so was the embedded one made.
+The same input gives the same content (`content_hash` in OUT/data_card.json) whatever the number of
+workers. A rerun goes on: a finished data set, prepared parts of real pictures, and finished parts
+of the passes after it stay. What cannot be used is in OUT/rejected.jsonl, with the reason; more
+than --max_rejected of it is an error. `--runner` prepares by Apache Beam, on a cluster if need be.
+
+`--features` then makes features or crops: `crops` are aligned ones, which the paper's encoders
+train on, arcface and farl those encoders' own (`open,crops` makes both).
+`--fit_projection PATH` first fits the open features' projection; so was the embedded one made.
 """
 
 import sys
@@ -13,54 +18,45 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
-from data_pipelines import crop_pass, feature_pass, finished, openhead_tfds
+from data_pipelines import faces_tfds, openhead_tfds
 from data_pipelines.synthetic import example
+from launch import build_faces, features
 from ofer_jax import cli, flame, openhead
 
 OUT = flags.DEFINE_string("out", None, "folder of the data set", required=True)
 SUBJECTS = flags.DEFINE_integer("subjects", 13000, "heads, each with one pair of pictures", 1)
 SEED = flags.DEFINE_integer("seed", 0, "of everything drawn", 0)
-VALIDATION = flags.DEFINE_float("validation_share", 0.04, "share below 1, or a count", 0.0)
-TEST = flags.DEFINE_float("test_share", 0.04, "share below 1, or a count", 0.0)
+VALIDATION = flags.DEFINE_float("validation_share", 0.04, "share of the people below 1", 0.0)
+TEST = flags.DEFINE_float("test_share", 0.04, "the same; of drawn heads also a count", 0.0)
 WORKERS = flags.DEFINE_integer("workers", 2, "processes, each on one core", 1)
 OVERWRITE = flags.DEFINE_boolean("overwrite", False, "replace another data set in --out")
-FEATURES = flags.DEFINE_list("features", "none", "what to make afterwards: none, open, crops")
-PASS_WORKERS = flags.DEFINE_integer("feature_workers", None, "the same for that; 0 for a GPU", 0)
-PROJECTION = flags.DEFINE_string("projection", None, "projection.npz (default: the embedded one)")
-FIT = flags.DEFINE_string("fit_projection", None, "fit the projection first and write it here")
-FIT_PAIRS = flags.DEFINE_integer("fit_pairs", 4000, "train pairs to fit it on", 2)
-KEEP_RAW = flags.DEFINE_boolean("keep_raw", False, "keep the raw features (40 kB a pair)")
+for part in (build_faces, features):
+    flags.adopt_module_key_flags(part)  # so that --help shows them
 
 
 def build() -> None:
     """The data set, and what else is asked for."""
-    if unknown := set(FEATURES.value) - {"none", "open", "crops"}:
-        raise ValueError(f"--features knows none, open and crops, not {min(unknown)!r}")
+    encoders = features.check()
     cli.keep_compiled()
-    head = flame.load(openhead.head_path())
-    card = openhead_tfds.build(
-        OUT.value,
-        make=example.make,
-        head=head.identity,
-        counts=openhead_tfds.split_counts(SUBJECTS.value, VALIDATION.value, TEST.value),
-        seed=SEED.value,
-        workers=WORKERS.value,
-        overwrite=OVERWRITE.value,
-    )
+    if build_faces.SET.value:
+        shares = (VALIDATION.value, TEST.value)
+        card = build_faces.build(
+            OUT.value, shares=shares, workers=WORKERS.value, overwrite=OVERWRITE.value
+        )
+        print(faces_tfds.summary(card))
+    else:
+        card = openhead_tfds.build(
+            OUT.value,
+            make=example.make,
+            head=flame.load(openhead.head_path()).identity,
+            counts=openhead_tfds.split_counts(SUBJECTS.value, VALIDATION.value, TEST.value),
+            seed=SEED.value,
+            workers=WORKERS.value,
+            overwrite=OVERWRITE.value,
+        )
     print(f"{OUT.value}: {card['counts']}, {card['bytes'] / 1e6:.1f} MB")
     print(f"content hash {card['content_hash']}")
-    workers = WORKERS.value if PASS_WORKERS.value is None else PASS_WORKERS.value
-    if "open" in FEATURES.value:
-        metas = feature_pass.run(
-            OUT.value,
-            projection=FIT.value or PROJECTION.value,
-            fit=FIT_PAIRS.value if FIT.value else 0,
-            workers=workers,
-            keep_raw=KEEP_RAW.value,
-        )
-        print(finished.summary(metas))
-    if "crops" in FEATURES.value:
-        print(finished.summary(crop_pass.run(OUT.value, workers=workers)))
+    features.run(OUT.value, encoders, WORKERS.value)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -70,7 +66,7 @@ def main(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # TFDS tells of every file
     try:
         build()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"build_dataset: {error}", file=sys.stderr)
         sys.exit(2)
 
