@@ -17,7 +17,8 @@ from data_pipelines.input.fields import COEFFICIENTS, CROPS, KINDS, TARGETS, Bat
 from data_pipelines.input.gather import occluded
 
 SIDES = {"crop_112": 112, "crop_224": 224}
-HELD_OUT = 0  # the seed of what hides held-out pictures: the same in every run
+# What hides a picture that is always hidden alike, by its row: held-out ones, in every run.
+SEED, HIDDEN = 0, augment.Settings(share=1.0)
 
 
 def read_meta(directory: str, split: str) -> dict[str, Any]:
@@ -45,12 +46,20 @@ class Pictures:
         seed: int,
         share: float,
         settings: Mapping[str, Any],
+        *,
+        alike: bool,
     ):
-        self._records, self._seed, self._share = (
-            faces_records.open_split(directory, split),
-            seed,
-            share,
-        )
+        """Opens a split.
+
+        Args:
+          directory, split: of the set.
+          seed: of what is hidden, and by what.
+          share: of hidden examples.
+          settings: fields of `augment.Settings`.
+          alike: hide a picture always as `load_split` does.
+        """
+        self._records = faces_records.open_split(directory, split)
+        self._seed, self._share, self._alike = seed, share, alike
         self._settings = dataclasses.replace(augment.Settings(**settings), share=1.0)
 
     def __call__(self, rows: np.ndarray, index: np.ndarray) -> Batch:
@@ -59,7 +68,9 @@ class Pictures:
         for row, i, hide in zip(rows.tolist(), index.tolist(), hidden.tolist(), strict=True):
             record = self._records[row]
             crops = {name: record[name] for name in CROPS}
-            if hide:
+            if hide and self._alike:
+                crops = behind(record, augment.rng(SEED, row), HIDDEN)
+            elif hide:
                 crops = behind(record, augment.rng(self._seed, i), self._settings)
             made.append({name: record[name] for name in TARGETS} | crops)
         stacked = {name: np.stack([each[name] for each in made]) for name in (*TARGETS, *CROPS)}
@@ -106,7 +117,7 @@ class HeldOut:
         record = self.records[row]
         if kind == "clean":
             return {name: record[name] for name in CROPS}
-        return behind(record, augment.rng(HELD_OUT, row), augment.Settings(share=1.0))
+        return behind(record, augment.rng(SEED, row), HIDDEN)
 
 
 class Crops:

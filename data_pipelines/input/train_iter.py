@@ -150,15 +150,15 @@ def epoch_size(config: Any, features: str) -> int:
 
 def _open(recipe: Recipe, folder: str) -> Source:
     """A set's examples."""
+    # Candidates that were drawn before are those of one occluded version.
+    shown, one = (recipe.seed, recipe.share), bool(recipe.candidates)
     if cards.in_records(folder, recipe.features):
         from data_pipelines.input import pictures  # with TFDS, which arrays do without
 
         settings = dict(recipe.augment)
-        return pictures.Pictures(folder, recipe.split, recipe.seed, recipe.share, settings)
-    # Candidates that were drawn before are those of the first occluded version alone.
-    every = not recipe.candidates
-    found = arrays.load_set(folder, recipe.split, recipe.features, all_variants=every)
-    return Stored(found, recipe.seed, recipe.share)
+        return pictures.Pictures(folder, recipe.split, *shown, settings, alike=one)
+    found = arrays.load_set(folder, recipe.split, recipe.features, all_variants=not one)
+    return Stored(found, *shown)
 
 
 def _pool(recipe: Recipe, count: int) -> Pool | None:

@@ -8,6 +8,7 @@ import pytest
 
 from data_pipelines import augment
 from data_pipelines import input as pipeline
+from ofer_jax import parts
 from tests import set_of_faces
 from tests.batches import assert_equal, config, take, write_split
 
@@ -112,6 +113,17 @@ def test_held_out_pictures_are_read_when_asked_for_and_hidden_alike(faces):
     assert (clean[:] != hidden[:]).any(axis=(1, 2, 3)).all()
     np.testing.assert_array_equal(hidden[1:], second["features_occluded"]["crop_224"][1:])
     np.testing.assert_array_equal(clean[np.array([2, 0])], clean[:][[2, 0]])
+
+
+def test_pictures_with_candidates_are_hidden_as_when_those_were_drawn(faces, tmp_path):
+    for kind in pipeline.KINDS:
+        pool = np.zeros((COUNT, 2, 4)) + np.arange(COUNT)[:, None, None]
+        parts.save(parts.files(tmp_path, f"train_{kind}", COUNT)[0], pool)
+    batch = next(iterator(faces, candidates=str(tmp_path), occluded_share=1.0))
+    example = batch["index"] % COUNT
+    np.testing.assert_array_equal(batch["candidates"][:, 0, 0], example)
+    seen = pipeline.load_split(faces, "train", "crops")["features_occluded"]["crop_112"]
+    np.testing.assert_array_equal(batch["features"]["crop_112"], seen[example])
 
 
 def test_what_is_known_before_reading(faces, tmp_path):
