@@ -3,13 +3,14 @@
 import json
 import pathlib
 
+import jax
 import numpy as np
 import pytest
 
 from data_pipelines import input as pipeline
 from data_pipelines.input.ahead import Ahead
 from data_pipelines.input.arrays import load_set
-from ofer_jax import parts
+from ofer_jax import checkpoint, parts
 from tests.batches import WIDTH, assert_equal, config, take, write_split
 
 A, B = 12, 30
@@ -54,23 +55,39 @@ def test_without_weights_sets_are_as_one(sets):
     assert pipeline.epoch_size(single, "open") == A + B
 
 
-@pytest.mark.parametrize(("processes", "workers"), [(1, 0), (2, 0), (4, 0), (1, 2)])
-def test_a_run_goes_on_with_any_processes_and_workers(sets, processes, workers):
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_a_run_goes_on_with_any_number_of_processes(sets, processes):
     whole = take(pipeline.make_train_iter(mixed(sets), seed=1), 9)
     found = []
     for place in range(processes):
         where = {"process_index": place, "process_count": processes}
-        iterator = pipeline.make_train_iter(mixed(sets, workers=workers), seed=1, **where)
+        iterator = pipeline.make_train_iter(mixed(sets), seed=1, **where)
         iterator.set_state(json.loads(json.dumps(pipeline.state_at(5))))
         found.append(take(iterator, 4))
         assert iterator.get_state() == pipeline.state_at(9)
-        iterator.close()
     for step, batch in enumerate(whole[5:]):
         rows = {
             name: np.stack([part[step][name] for part in found], axis=1).reshape(batch[name].shape)
             for name in batch
         }
         assert_equal([rows], [batch])
+
+
+def test_a_checkpoint_goes_on_with_other_workers(sets, tmp_path):
+    whole = pipeline.make_train_iter(mixed(sets), seed=1)
+    ahead = pipeline.make_train_iter(mixed(sets, workers=2), seed=1)
+    take(whole, 5)
+    state = {"x": jax.device_put(np.ones(2, np.float32))}
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(5, state, whole)
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
+    )
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
+        checkpoints.restore(like, ahead)
+    assert_equal(take(ahead, 4), take(whole, 4))
+    assert ahead.get_state() == whole.get_state() == pipeline.state_at(9)
+    ahead.close()
 
 
 def test_batches_made_ahead_start_anew_where_they_are_told_to():
