@@ -43,7 +43,7 @@ def build(out: str, *, shares: tuple[float, float], workers: int, overwrite: boo
         SOURCE.value,
         layout=LAYOUT.value,
         crops=CROPS.value,
-        lists=_lists(),
+        lists=dict(each.partition("=")[::2] for each in LISTS.value),
         pictures=PICTURES.value,
         fits=FITS.value,
     )
@@ -76,9 +76,3 @@ def _settings(head: str) -> Settings:
     models, size = MODELS.value, SIZE.value
     faces = functools.partial(insightface_adapter.Detector, models, size)
     return Settings(**common, detector=f"insightface {models} at {size}", faces=faces)
-
-
-def _lists() -> dict[str, str]:
-    if bad := [each for each in LISTS.value if "=" not in each]:
-        raise ValueError(f"--lists takes SPLIT=FILE, not {bad[0]!r}")
-    return dict(each.split("=", 1) for each in LISTS.value)
