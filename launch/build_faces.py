@@ -43,7 +43,7 @@ def build(out: str, *, shares: tuple[float, float], workers: int, overwrite: boo
         SOURCE.value,
         layout=LAYOUT.value,
         crops=CROPS.value,
-        lists=dict(each.partition("=")[::2] for each in LISTS.value),
+        lists={name: path for name, _, path in (each.partition("=") for each in LISTS.value)},
         pictures=PICTURES.value,
         fits=FITS.value,
     )
