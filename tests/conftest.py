@@ -1,8 +1,8 @@
 """Strict settings for every test: 8 fake CPU devices and no silent broadcasting of ranks.
 
 Compiling takes most of the time, so programs are compiled plainly, and once for all tests and the
-processes that they start. `XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0 make test` compiles as users
-do.
+processes that they start; where golden values are compared, as users do (`optimised`), and with
+`XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0 make test` everywhere.
 """
 
 import os
@@ -72,7 +72,7 @@ def shared() -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def optimised() -> Iterator[None]:
     """Compile as users do, for what depends on it."""
     before = jax.config.values["jax_disable_most_optimizations"]

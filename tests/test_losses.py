@@ -5,6 +5,8 @@ import pytest
 
 from ofer_jax import losses
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 
 @pytest.fixture(scope="module")
 def golden(testdata):

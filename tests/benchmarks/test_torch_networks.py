@@ -5,6 +5,8 @@ import pytest
 
 from tests import published
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install -e '.[torch]'")
 
 

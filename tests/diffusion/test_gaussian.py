@@ -5,6 +5,8 @@ import pytest
 
 from ofer_jax.diffusion import gaussian, schedule
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 SCHEDULE = schedule.linear()
 
 

@@ -8,6 +8,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from ofer_jax.diffusion import gaussian, samplers, schedule
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 SCHEDULE = schedule.linear()
 SAMPLERS = {
     "ddpm": samplers.ddpm,

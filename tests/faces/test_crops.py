@@ -8,6 +8,8 @@ import pytest
 from ofer_jax import faces
 from ofer_jax.faces.crops import published_box
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 
 @pytest.fixture
 def face(rng) -> faces.Face:

@@ -9,6 +9,8 @@ from PIL import Image
 from ofer_jax import faces, openhead
 from ofer_jax.faces import descriptors
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 
 @pytest.fixture(scope="module")
 def crops(testdata):

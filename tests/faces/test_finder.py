@@ -7,6 +7,8 @@ from PIL import Image
 from ofer_jax import faces
 from ofer_jax.faces import align, detector, finder
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 
 @pytest.fixture(scope="module")
 def crops(testdata):

@@ -8,6 +8,8 @@ import pytest
 from ofer_jax import openhead
 from ofer_jax.faces import embedding, graph
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 
 @pytest.fixture(scope="module")
 def golden(testdata):

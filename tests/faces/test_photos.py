@@ -10,6 +10,8 @@ from ofer_jax import faces
 from ofer_jax.faces import align
 from ofer_jax.faces.crops import published_box
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 
 @pytest.fixture(scope="module")
 def found(shared):

@@ -5,6 +5,8 @@ import pytest
 
 from ofer_jax import flame
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 
 def test_fixed_landmarks_agree_with_the_golden_values(model, golden):
     out = flame.landmarks(model, golden["out_vertices"])

@@ -5,6 +5,8 @@ import pytest
 
 from ofer_jax.flame.rotations import matrix_to_axis_angle, rodrigues
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 
 def test_rotates_about_the_axis_by_the_right_hand_rule():
     quarter = rodrigues(jnp.array([0.0, 0.0, jnp.pi / 2]))

@@ -8,6 +8,8 @@ from ofer_jax.models import ArcFace, arcface_input
 from ofer_jax.models.arcface import PReLU
 from tests import published
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 
 @pytest.mark.slow
 def test_agrees_with_the_golden_values():

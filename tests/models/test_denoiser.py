@@ -8,6 +8,8 @@ from ofer_jax.models import Denoiser, sampling_fn
 from ofer_jax.models.denoiser import sinusoid
 from tests import published
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 SMALL = {"widths": (24, 8), "context_dim": 10, "time_dim": 16, "tokens": 3, "heads": 2}
 
 

@@ -7,6 +7,8 @@ from ofer_jax import convert
 from ofer_jax.models import Ranker
 from tests import published
 
+pytestmark = pytest.mark.usefixtures("optimised")  # golden values hold as users compile
+
 
 @pytest.fixture(scope="module")
 def small():
