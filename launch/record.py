@@ -9,6 +9,8 @@ from typing import Any
 from launch import versions
 from ofer_jax import atomic, flame
 
+DATA = ("count", "content_hash", "features", "projection")  # what is told of the data
+
 
 def told(command: str) -> str:
     """A command for others to read: of a path from the root, only the last name is told."""
@@ -28,7 +30,7 @@ def write(config: Any, workdir: Path, head: Any, meta: Any, weights: dict[str, A
     found = {
         "config": plain,
         "head": head[0].identity,
-        "data": {k: meta[k] for k in ("count", "content_hash", "features", "projection")},
+        "data": {k: meta[k] for k in DATA} | {k: meta[k] for k in ("variants",) if k in meta},
         "weights": weights,
         **versions.found(),
         "command": told(" ".join(["python", "-m", "launch.train", *sys.argv[1:]])),

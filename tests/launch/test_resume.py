@@ -130,6 +130,7 @@ def test_the_training_command_refuses_before_it_writes(root, tmp_path):
     folder, workdir = tmp_path / "data" / "features" / "train", tmp_path / "run"
     folder.mkdir(parents=True)
     meta = {"features": "open", "width": 557, "count": 9, "head": head, "projection": ""}
+    meta["content_hash"] = ""
     (folder / "meta.json").write_text(json.dumps(meta))
     (workdir / "checkpoints" / "5").mkdir(parents=True)
     write(workdir, {}, release="FLAME 2020")
