@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_pipelines import points68, registering, sets, stored
+from data_pipelines import looking, points68, registering, sets, stored
 from data_pipelines.sets import Entry, Fault, Rejection
 from ofer_jax import photos
 from ofer_jax.faces import Face, align
@@ -47,8 +47,6 @@ MAX_CROP = 1 << 20  # bytes of a prepared array: three times what it needs
 
 def open_faces() -> Any:
     """The embedded open networks."""
-    from data_pipelines import looking  # a worker loads them, not everyone who imports this file
-
     return looking
 
 
@@ -168,8 +166,8 @@ def _cut(picture: np.ndarray, found: Sequence[Face], settings: Settings) -> dict
     to_large = align.arcface_matrix(face.five, 224) if large else settings.faces().matrix_224(face)
     image = Image.fromarray(picture)
     return _record(
-        align.warp(image, to_small, 112),
-        align.warp(image, to_large, 224),
+        looking.crop(image, to_small, 112),
+        looking.crop(image, to_large, 224),
         five=align.apply(to_large, face.five),
         landmarks=align.apply(to_large, landmarks),
         to_112=align.compose(to_small, align.invert(to_large)),
