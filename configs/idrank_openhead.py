@@ -19,8 +19,8 @@ afresh was not seen to reduce over-fitting: loss 4.1080 and 4.1075 at step 125 a
 mean error is 2 % above that with 20 or 30, which agree.
 
 Expected: best held-out loss 4.089 at step 1000; recovered gap .41 | .39 (clean | occluded) on the
-candidates of the held-out heads. (A pool holds candidates for the first of several occluded
-versions of a picture: with `--variants` take the way 'step'.)
+candidates of the held-out heads. (A pool is drawn for the first of several occluded versions of a
+picture, and training then sees that one alone: with `--variants` take the way 'step'.)
 `--config configs/idrank_openhead.py:demo` is the small one of `make demo`.
 """
 
