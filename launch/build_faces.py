@@ -65,14 +65,11 @@ def build(out: str, *, shares: tuple[float, float], workers: int, overwrite: boo
 
 
 def _settings(head: str) -> Settings:
-    given, usual = MIN_SCORE.value, sets.spec(SET.value or "").min_score
-    common: dict[str, Any] = {
-        "head": head,
-        "convention": CONVENTION.value,
-        "min_score": usual if given is None else given,
-    }
+    given = MIN_SCORE.value
+    least = sets.spec(SET.value or "").min_score if given is None else given
+    common: dict[str, Any] = {"head": head, "convention": CONVENTION.value, "min_score": least}
     if DETECTOR.value == "open":
         return Settings(**common)
     models, size = MODELS.value, SIZE.value
-    faces = functools.partial(insightface_adapter.Detector, models, size)
+    faces = functools.partial(insightface_adapter.Detector, models, size, min(0.5, least))
     return Settings(**common, detector=f"insightface {models} at {size}", faces=faces)
