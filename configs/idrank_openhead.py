@@ -12,11 +12,11 @@ Candidates are drawn in the step. CPU time of a step (median of 8, one process o
 | step, dpm 20 steps | 404 ms | nothing                      |
 | step, dpm 30 steps | 569 ms | nothing                      |
 
-(*) Reckoned from one batch. Up to about 1,250 steps 'step' with 20 is done before the pool. With one
-occluded version of a head the held-out loss is lowest within the first 250 steps, and drawing
+(*) Reckoned from one batch. Up to about 1,250 steps 'step' with 20 is done before the pool. With
+one occluded version of a head the held-out loss is lowest within the first 250 steps, and drawing
 afresh was not seen to reduce over-fitting: loss 4.1080 and 4.1075 at step 125 and 250 (recovered
-.42; dpm 10, ended there), from the pool 4.1066 and 4.1075 (.43), then rising to 4.1113. With 10 steps of the sampler the candidates'
-mean error is 2 % above that with 20 or 30, which agree.
+.42; dpm 10, ended there), from the pool 4.1066 and 4.1075 (.43), then rising to 4.1113. With 10
+steps of the sampler the candidates' mean error is 2 % above that with 20 or 30, which agree.
 
 Expected: best held-out loss 4.089 at step 1000; recovered gap .41 | .39 (clean | occluded) on the
 candidates of the held-out heads. (A pool is drawn for the first of several occluded versions of a
