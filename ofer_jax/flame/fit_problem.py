@@ -51,6 +51,7 @@ class Problem:
     basis: Float[Array, "3v s+e"]
     joint_basis: Float[Array, "3J s+e"]
     root_basis: Float[Array, "3 s+e"]
+    shifted_basis: Float[Array, "J J 3 s+e"]  # sum_i w_i lbs_ki lbs_ji B_i, of joints k and j
     posedirs: Float[Array, "3v P"]
     lbs_weights: Float[Array, "J v"]
     weights: Float[Array, "v"]
@@ -106,6 +107,9 @@ def prepare(
     D, U = np.linalg.eigh(gram(shape, shape) - C.T @ C)
     basis = np.concatenate([shape[0] @ U, y_basis[0]], -1)
     joint_basis = np.concatenate([shape[1] @ U, y_basis[1]], -1)
+    lbs = np.asarray(model.lbs_weights, np.float64)[kept]
+    shares = (weights[:, None, None] * lbs[:, :, None] * lbs[:, None]).reshape(len(kept), -1)
+    shifted = np.einsum("iq,cis->qcs", shares, basis, optimize=True)
     likely = [np.inf, settings.neck, settings.jaw, settings.eyes, settings.eyes]
     free = np.arange(len(joints)) != ROOT
     arrays = {
@@ -115,8 +119,9 @@ def prepare(
         "basis": _flat(basis),
         "joint_basis": _flat(joint_basis * free[:, None, None]),
         "root_basis": joint_basis[ROOT],
+        "shifted_basis": shifted.reshape(len(joints), len(joints), *shifted.shape[1:]),
         "posedirs": _flat(parts(model.posedirs)[0]),
-        "lbs_weights": np.asarray(model.lbs_weights)[kept].T,
+        "lbs_weights": lbs.T,
         "weights": weights,
         "A": A,
         "U": U,
@@ -148,6 +153,7 @@ def of_shape(problem: Problem, shape: Float[Array, "S"]) -> Problem:
         basis=problem.basis[:, s:],
         joint_basis=problem.joint_basis[:, s:],
         root_basis=problem.root_basis[:, s:],
+        shifted_basis=problem.shifted_basis[..., s:],
         U=problem.U[:, :0],
         C=problem.C[:, :0],
         D=problem.D[:0],

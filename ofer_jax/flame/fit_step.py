@@ -218,9 +218,10 @@ def _columns(
     rotation: Float[Array, "J 3 3"],
     translation: Float[Array, "3"],
     residual: Float[Array, "3 v"],
-) -> tuple[Array, Array, Array]:
-    """Of one frame: H beside the pose's gradient [q, q+1]; the Jacobian's columns and the residual
-    pulled back to the rest pose [q+1, 3, v]; the residual pulled back to the joints [J, 3]."""
+) -> tuple[Array, Array, Array, Array]:
+    """Of one frame: H beside the pose's gradient [q, q+1]; the turns' columns of the Jacobian and
+    the residual pulled back to the rest pose [16, 3, v]; the other columns' rows of G [q-15, s+e],
+    which need no vertices; the residual pulled back to the joints [J, 3]."""
     posed = _pose(problem, rest, joints, rotation, translation)
     turns = _turns(problem, posed, joints, rotation)
     shifts = jnp.broadcast_to(jnp.eye(3)[..., None], (3, *residual.shape))
@@ -233,28 +234,35 @@ def _columns(
     jacobian = jnp.concatenate([turns, shifts, moves])
     weighted = problem.weights[None, None] * jnp.concatenate([jacobian, residual[None]])
     H = _einsum("acv,bcv->ab", jacobian, weighted)
-    pulled = _apply(jnp.swapaxes(posed.motion[:, :3], 0, 1), weighted)
+    seen = jnp.concatenate([weighted[: len(turns)], weighted[-1:]])
+    pulled = _apply(jnp.swapaxes(posed.motion[:, :3], 0, 1), seen)
+    # A shift of all moves each vertex alike, one of joint k by its weight there: so the sum over
+    # the vertices was taken beforehand.
+    turned = _einsum("jcd,kjds->kcs", posed.turn, problem.shifted_basis)
+    of_moves = _einsum("lack,kcs->las", places[MOVED], turned)
+    fixed = jnp.concatenate([jnp.sum(turned, 0), of_moves.reshape(-1, turned.shape[-1])])
     pull = _matmul(weighted[-1], problem.lbs_weights.T)  # on each joint's shift
     on_joints = _einsum("jalk,lk->ja", places, pull)
-    return H, pulled, on_joints
+    return H, pulled, fixed, on_joints
 
 
 def _normal(problem: Problem, state: State, seen: Seen, present: Float[Array, "n"]) -> _Normal:
-    H, pulled, on_joints = jax.vmap(partial(_columns, problem))(
+    H, pulled, fixed, on_joints = jax.vmap(partial(_columns, problem))(
         seen.rest, seen.joints, state.rotation, state.translation, seen.residual
     )
-    n, columns = pulled.shape[:2]
-    G = _matmul(pulled.reshape(n * columns, -1), problem.basis).reshape(n, columns, -1)
+    n, columns = len(H), H.shape[1]
+    G = _matmul(pulled.reshape(-1, len(problem.basis)), problem.basis)
+    G = G.reshape(*pulled.shape[:2], -1)
     g = G[:, -1] + _matmul(on_joints.reshape(n, -1), problem.joint_basis)
     first, last = 3 * MOVED.start, 3 * MOVED.stop
     held = problem.stiffness * problem.joint_basis[first:last]
-    moved = columns - 1 - len(held)  # from there on the columns are the joints' moves
-    G = G[:, :-1].at[:, moved:].add(-held[None])
+    moved = columns - len(held)  # from there on the columns are the joints' moves
+    G = jnp.concatenate([G[:, :-1], fixed], 1).at[:, moved:].add(-held[None])
     angles = matrix_to_axis_angle(state.rotation).reshape(n, -1)
     prior = jnp.repeat(problem.pose_prior, 3)
     turns = len(prior)
     g_pose = H[:, :, -1].at[:, moved:].set(0.0).at[:, :turns].add(-prior[None] * angles)
-    diagonal = jnp.zeros(columns - 1).at[:turns].set(prior).at[moved:].set(problem.stiffness)
+    diagonal = jnp.zeros(columns).at[:turns].set(prior).at[moved:].set(problem.stiffness)
     here = present[:, None]
     return _Normal(
         H[:, :, :-1] + jnp.diag(diagonal)[None],
