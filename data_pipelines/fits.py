@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import trimesh
 from jaxtyping import Float
@@ -125,7 +126,7 @@ class _Fitter:
         found = list(itertools.islice(self._readable(_spread(meshes)), SPREAD))
         if not found:
             return None
-        padded, here = _padded(found, SPREAD)
+        padded, here = (jnp.asarray(each) for each in _padded(found, SPREAD))
         fitted = fit.subjects(self.problem, padded[None], here[None])
         kept = here * (np.asarray(fitted.mean_residual[0]) <= self.options.limit)
         if 0 < kept.sum() < here.sum():
@@ -147,7 +148,7 @@ class _Fitter:
     ) -> Iterator[dict[str, str]]:
         """Writes the fits of some frames; yields those above the limit."""
         padded, _ = _padded([vertices for _, vertices in good], CHUNK)
-        found = fit.frames(self.problem, padded, shape)
+        found = fit.frames(self.problem, jnp.asarray(padded), jnp.asarray(shape))
         values = {name: np.asarray(value)[0] for name, value in found._asdict().items()}
         for i, (mesh, _) in enumerate(good):
             row = {name: v if name == "shape" else v[i] for name, v in values.items()}
