@@ -6,8 +6,9 @@ rejected when either picture shows no face, or the face found is not the one tha
 appears whole or not at all, and a rerun goes on where a killed one stopped.
 
 A picture may be seen behind several things: the first is the set's own where it has one, the others
-are drawn by `augment` from the clean picture, by (seed, number of the picture, variant). A variant in which the
-face is not found gives way to another of the same picture; the pair goes only with all of them.
+are drawn by `augment` from the clean picture, by (seed, number of the picture, variant). A variant
+in which the face is not found gives way to another of the same picture; the pair goes only with all
+of them.
 
     DIR/PASS/raw/SPLIT/part-00000.npz    arrays as `raw_part` returns them
 """
