@@ -64,7 +64,7 @@ def test_both_crops_show_the_same_thing(kind, face):
 
 
 def test_a_layer_goes_on_beyond_the_edge_of_the_large_crop():
-    planes = np.zeros((8, 20, 4), np.float32)  # the lower rows are black
+    planes = np.zeros((4, 8, 20), np.float32)  # the lower rows are black
     layer = layers.Layer((20, 20), (slice(12, 20), slice(0, 20)), planes)
     wider = layer.seen(np.array([[0.5, 0, 5.0], [0, 0.5, 5.0]]), 20)
     white = np.full((20, 20, 3), 255, np.uint8)

@@ -29,18 +29,9 @@ def made(name: str, sha256: str = "a") -> Brightness:
 BOTH = (made("arcface"), made("farl"))
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    out = tmp_path_factory.mktemp("data") / "set"
-    squares.build(out)
-    return out
-
-
-@pytest.fixture
-def folder(source, tmp_path, monkeypatch) -> pathlib.Path:
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch) -> None:
     monkeypatch.setattr(encoder_pass, "PICTURES", 8)
-    squares.LOOKED_AT.clear()
-    return pathlib.Path(shutil.copytree(source, tmp_path / "set"))
 
 
 def run(folder, wanted=BOTH, faces=squares.stub_faces, workers=0, **more):

@@ -13,18 +13,9 @@ from data_pipelines import input as pipeline
 from tests import squares
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    out = tmp_path_factory.mktemp("data") / "set"
-    squares.build(out)
-    return out
-
-
-@pytest.fixture
-def folder(source, tmp_path, monkeypatch) -> pathlib.Path:
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch) -> None:
     monkeypatch.setattr(raw_pass, "PART", 4)
-    squares.LOOKED_AT.clear()
-    return pathlib.Path(shutil.copytree(source, tmp_path / "set"))
 
 
 def run(folder: pathlib.Path, **changes) -> dict:
