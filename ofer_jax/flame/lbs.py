@@ -109,7 +109,7 @@ def _shaped(
 def _product(basis: Float[Array, "V 3 n"], value: Float[Array, "B n"]) -> Float[Array, "B V 3"]:
     flat = basis.reshape(-1, basis.shape[-1])
     out = jnp.matmul(value, flat.T, precision=_PRECISION)
-    return out.reshape(value.shape[0], -1, 3)
+    return out.reshape(value.shape[0], *basis.shape[:2])  # no -1: a batch may be empty
 
 
 def _pose(rotations: Mapping[str, Array | None], batch: int, dtype: jnp.dtype) -> Array:

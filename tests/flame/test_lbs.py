@@ -74,6 +74,10 @@ def test_a_batch_of_one_goes_with_any_other(model, inputs):
     )
 
 
+def test_no_coefficients_make_no_meshes(model):
+    assert flame.vertices(model, shape=np.zeros((0, 3))).shape == (0, model.num_vertices, 3)
+
+
 def test_a_global_rotation_turns_the_head_about_its_root(model, inputs):
     turn = flame.rotations.rodrigues(jnp.array([0.3, -1.1, 0.4]))
     still = {key: value for key, value in inputs.items() if key != "global_rotation"}
