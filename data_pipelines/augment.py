@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from data_pipelines.layers import Blur, Effect, Layer, Matrix, Picture
+from data_pipelines.layers import Blur, Box, Effect, Layer, Matrix, Picture
 from data_pipelines.synthetic import noise, occluders, things
-from data_pipelines.synthetic.canvas import Canvas, bounds
+from data_pipelines.synthetic.canvas import Canvas, column
 
 # How often each is drawn: the things of the synthetic set, and what it has not.
 KINDS = {name: share for name, (share, _) in occluders.KINDS.items()} | {
@@ -113,8 +113,8 @@ def draw(
             return _LIGHTS[kind](rng, crop, marks, settings.strength), kind
         layer = _thing(rng, crop, marks, kind, settings.strength)
         area = occluders.face_area(marks, crop.shape[:2]) if area is None else area
-        covered = layer.planes[..., 0] < _CLEAR
-        hidden = float((covered & area[layer.box]).sum() / max(area.sum(), 1))
+        covered = layer.planes[0] < _CLEAR
+        hidden = np.count_nonzero(covered & area[layer.box]) / max(np.count_nonzero(area), 1)
         beyond = max(limits[0] - hidden, hidden - limits[1])
         if beyond < best[0]:
             best = beyond, layer, kind
@@ -136,25 +136,34 @@ def _thing(rng, crop: Picture, marks: np.ndarray, kind: str, strength: float) ->
         slice(max(rows.start - 1, 0), min(rows.stop + 1, canvas.height)),
         slice(max(columns.start - 1, 0), min(columns.stop + 1, canvas.width)),
     )
-    keep = canvas.keep[box][..., None]
-    add = canvas.image[box] - crop[box] * (keep * np.float32(1 / 255))
+    keep = canvas.keep[box]
+    planes = np.empty((4, *keep.shape), np.float32)
+    planes[0], add = keep, planes[1:]
+    np.multiply(crop[box].transpose(2, 0, 1), keep * np.float32(1 / 255), out=add)
+    np.subtract(canvas.planes[:, *box], add, out=add)
     if kind not in ("cut-out", "border"):  # which no camera saw
-        add += (1 - keep) * rng.uniform(0, 0.02) * _grain(rng, keep.shape)
+        height, width = keep.shape
+        add += (1 - keep) * rng.uniform(0, 0.02) * _grain(rng, (slice(0, height), slice(0, width)))
         if _is_grey(crop):
-            add = add @ np.full((3, 3), 1 / 3, np.float32)
-    return Layer((canvas.height, canvas.width), box, np.concatenate([keep, add], -1))
+            mean = np.stack(list(add), -1) @ np.full((3, 3), 1 / 3, np.float32)
+            add[:] = mean.transpose(2, 0, 1)
+    return Layer((canvas.height, canvas.width), box, planes)
 
 
-def _grain(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Noise [H, W, 1] of unit variance, any part of the tile."""
-    tile, (u, v) = noise.tile("fine"), rng.integers(0, noise.SIZE, 2)
-    rows, columns = (np.arange(n) + at for n, at in zip(shape[:2], (u, v), strict=True))
-    return tile[np.ix_(rows % noise.SIZE, columns % noise.SIZE)][..., None]
+def _grain(rng: np.random.Generator, box: Box) -> np.ndarray:
+    """Noise [h, w] of unit variance in a box, of any part of the tile."""
+    tile, offset = noise.tile("fine"), rng.integers(0, noise.SIZE, 2)
+    rows, columns = (
+        np.arange(part.start + at, part.stop + at) % noise.SIZE
+        for part, at in zip(box, offset, strict=True)
+    )
+    return tile.take(rows, 0).take(columns, 1)
 
 
 def _is_grey(crop: Picture) -> bool:
     """Whether it is a black-and-white picture."""
-    return int(np.ptp(crop[::8, ::8].astype(np.int16), axis=-1).max()) < 8
+    few = crop[::8, ::8]
+    return int((few.max(-1) - few.min(-1)).max()) < 8
 
 
 def _cut_out(rng, canvas: Canvas, face: things.Face, strength: float) -> None:
@@ -164,26 +173,28 @@ def _cut_out(rng, canvas: Canvas, face: things.Face, strength: float) -> None:
         at = face.marks[rng.integers(68)] + face.unit * rng.normal(0, 0.08, 2)
         half = rng.uniform(0.08, 0.26, 2) * face.unit * grow
         power = 1.0 if rng.uniform() < 0.3 else 0.0
-        alpha = canvas.cover(at + things.oval((0, 0), half, power))
+        cover = canvas.cover(at + things.oval((0, 0), half, power))
         fill = rng.choice([0.0, 0.5, 1.0, rng.uniform()]) * np.ones(3)
         if rng.uniform() < 0.3:
             fill = canvas.image.mean((0, 1))
         if rng.uniform() < 0.2:
-            grain = _grain(rng, alpha.shape)[bounds(alpha)]
-            fill = np.clip(0.5 + 0.3 * grain * rng.uniform(0, 1, 3), 0, 1)
-        canvas.lay(fill, alpha)
+            grain = 0.3 * _grain(rng, cover.box)
+            fill = np.clip(0.5 + grain * column(rng.uniform(0, 1, 3)), 0, 1)
+        canvas.lay(fill, cover)
 
 
 def _dark(rng, crop: Picture, marks: np.ndarray, strength: float) -> Layer:
     """Too little light, on all of the picture or on one side of the face, with a camera's noise."""
     whole = rng.uniform() < 0.6
     lost = np.minimum(strength * rng.uniform(0.45, 0.88 if whole else 0.8), 0.94)
-    keep = np.full((*crop.shape[:2], 1), 1 - lost, np.float32)
+    keep = np.full(crop.shape[:2], 1 - lost, np.float32)
     if not whole:
         keep = 1 - lost * _one_side(rng, crop.shape, marks)
-    tint = rng.normal(0, 0.02, 3) + rng.uniform(0.003, 0.02) * _grain(rng, keep.shape)
-    planes = np.concatenate([keep, (1 - keep) * tint], -1).astype(np.float32)
-    return Layer(crop.shape[:2], (slice(0, len(crop)), slice(0, crop.shape[1])), planes)
+    box = slice(0, len(crop)), slice(0, crop.shape[1])
+    tint = column(rng.normal(0, 0.02, 3)) + rng.uniform(0.003, 0.02) * _grain(rng, box)
+    planes = np.empty((4, *keep.shape), np.float32)
+    planes[0], planes[1:] = keep, (1 - keep) * tint
+    return Layer(crop.shape[:2], box, planes)
 
 
 def _blur(rng, crop: Picture, marks: np.ndarray, strength: float) -> Blur:
@@ -191,21 +202,21 @@ def _blur(rng, crop: Picture, marks: np.ndarray, strength: float) -> Blur:
     whole = rng.uniform() < 0.6
     radius = strength * rng.uniform(0.012, 0.05) * _width(marks)
     if whole:
-        soft = np.ones((*crop.shape[:2], 1), np.float32)
+        soft = np.ones(crop.shape[:2], np.float32)
     else:
         soft, radius = _one_side(rng, crop.shape, marks), 1.5 * radius
     return Blur(soft, float(radius))
 
 
 def _one_side(rng, shape: tuple[int, ...], marks: np.ndarray) -> np.ndarray:
-    """[H, W, 1] from 0 to 1 across an edge of any direction through the face."""
+    """[H, W] from 0 to 1 across an edge of any direction through the face."""
     x, y = noise.grid(*shape[:2])
     turn, width = rng.uniform(0, 2 * np.pi), _width(marks)
     across = np.array([np.cos(turn), np.sin(turn)])
     middle = marks[27:36].mean(0) @ across + width * rng.uniform(-0.2, 0.2)
     soft = rng.uniform(0.04, 0.35) * width
     far = x * float(across[0]) + y * float(across[1])
-    return noise.smoothstep(middle - soft, middle + soft, far).astype(np.float32)[..., None]
+    return noise.smoothstep(middle - soft, middle + soft, far).astype(np.float32)
 
 
 def _width(marks: np.ndarray) -> float:

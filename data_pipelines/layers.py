@@ -13,8 +13,6 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageFilter
 
-from data_pipelines.synthetic import noise
-
 Picture = UInt8[np.ndarray, "H W 3"]
 Matrix = Float[np.ndarray, "2 3"]
 Box = tuple[slice, slice]  # rows, columns
@@ -34,18 +32,18 @@ class Effect(Protocol):
 
 @dataclass(frozen=True)
 class Layer:
-    """`planes` float32 [h, w, 4], within `box`: keep, and add as RGB 0..1; a picture [H, W]."""
+    """`planes` float32 [4, h, w], within `box`: keep, and add as RGB 0..1; a picture [H, W]."""
 
     shape: tuple[int, int]
     box: Box
     planes: np.ndarray
 
     def over(self, picture: Picture) -> Picture:
-        out = picture.copy()
-        part = picture[self.box] * self.planes[..., :1]
-        part += 255 * self.planes[..., 1:]
+        part = 255 * self.planes[1:]
+        part += picture[self.box].transpose(2, 0, 1) * self.planes[0]
         part += np.float32(0.5)
-        out[self.box] = np.clip(part, 0, 255, out=part).astype(np.uint8)
+        out = picture.copy()
+        np.stack(list(np.clip(part, 0, 255, out=part).astype(np.uint8)), -1, out=out[self.box])
         return out
 
     def seen(self, matrix: Matrix, size: int) -> "Layer":
@@ -56,21 +54,22 @@ class Layer:
 
 @dataclass(frozen=True)
 class Blur:
-    """`soft` float32 [H, W, 1], how much of the blurred picture is seen; `radius` in pixels."""
+    """`soft` float32 [H, W], how much of the blurred picture is seen; `radius` in pixels."""
 
     soft: np.ndarray
     radius: float
 
     def over(self, picture: Picture) -> Picture:
         smooth = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(self.radius))
-        out = picture + (np.asarray(smooth, np.float32) - picture) * self.soft
+        soft = np.repeat(self.soft, 3, axis=1).reshape(picture.shape)
+        out = picture + (np.asarray(smooth, np.float32) - picture) * soft
         return (out + np.float32(0.5)).astype(np.uint8)
 
     def seen(self, matrix: Matrix, size: int) -> "Blur":
-        shape = self.soft.shape[:2]
+        shape = self.soft.shape
         box = (slice(0, shape[0]), slice(0, shape[1]))
-        _, soft = _seen(self.soft, shape, box, matrix, size, np.zeros(1, np.float32))
-        return Blur(soft, self.radius * float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))))
+        _, soft = _seen(self.soft[None], shape, box, matrix, size, np.zeros(1, np.float32))
+        return Blur(soft[0], self.radius * float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))))
 
 
 def _seen(
@@ -84,31 +83,31 @@ def _seen(
     """(box, planes) of a crop, bilinear; `nothing` [C] is what planes hold outside of their box."""
     linear = np.linalg.inv(matrix[:, :2]).astype(np.float32)
     x0, y0 = (linear @ matrix[:, 2]).tolist()
-    x, y = noise.grid(size, size)
+    x = np.arange(size, dtype=np.float32)
+    y = x[:, None]
     u = np.clip(linear[0, 0] * x + (linear[0, 1] * y - x0), 0, shape[1] - 1) - box[1].start
     v = np.clip(linear[1, 0] * x + (linear[1, 1] * y - y0), 0, shape[0] - 1) - box[0].start
-    height, width = planes.shape[:2]
+    height, width = planes.shape[1:]
     inside = (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     if not len(rows):
-        return (slice(0, 0), slice(0, 0)), np.zeros((0, 0, len(nothing)), np.float32)
+        return (slice(0, 0), slice(0, 0)), np.zeros((len(nothing), 0, 0), np.float32)
     here = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     found = _bilinear(planes, np.clip(u[here], 0, width - 1), np.clip(v[here], 0, height - 1))
     if not inside[here].all():
-        found[~inside[here]] = nothing
+        found = np.where(inside[here], found, nothing[:, None, None])
     return here, found
 
 
 def _bilinear(planes: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """[h, w, C] at (u, v) [H, W], all within it: [H, W, C]."""
-    height, width, channels = planes.shape
-    i, j = v.astype(np.int32), u.astype(np.int32)
-    right = (j < width - 1).astype(np.int32)
-    below = (i < height - 1) * np.int32(width)
-    a, b = (v - i.astype(np.float32))[..., None], (u - j.astype(np.float32))[..., None]
-    flat, at = np.ascontiguousarray(planes).reshape(-1, channels), i * width + j
-    top, low = flat.take(at, 0), flat.take(at + below, 0)
-    top += (flat.take(at + right, 0) - top) * b
-    low += (flat.take(at + below + right, 0) - low) * b
+    """[C, h, w] at (u, v) [H, W], all within it: [C, H, W]."""
+    channels, height, width = planes.shape
+    i, j = v.astype(np.intp), u.astype(np.intp)
+    right, below = (j < width - 1).astype(np.intp), (i < height - 1) * width
+    a, b = v - i.astype(np.float32), u - j.astype(np.float32)
+    flat, at = planes.reshape(channels, -1), i * width + j
+    top, low = flat.take(at, 1), flat.take(at + below, 1)
+    top += (flat.take(at + right, 1) - top) * b
+    low += (flat.take(at + below + right, 1) - low) * b
     top += (low - top) * a
     return top

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_pipelines.synthetic.canvas import Canvas, bounds, smooth
+from data_pipelines.synthetic.canvas import Canvas, column, smooth
+from data_pipelines.synthetic.cover import Cover, union
 from data_pipelines.synthetic.noise import smoothstep
 from data_pipelines.synthetic.things import Face, cloth_color, oval, skin_near, solid
 
@@ -37,19 +38,20 @@ class Hand:
 
 def _finger(canvas: Canvas, face: Face, skin, start, end, width: float) -> None:
     """A bent capsule with a nail and two creases."""
-    along = (end - start) / max(np.linalg.norm(end - start), 1e-6)
+    length = np.linalg.norm(end - start)
+    along = (end - start) / max(length, 1e-6)
     aside = np.array([-along[1], along[0]])
-    middle = (start + end) / 2 - aside * 0.04 * np.linalg.norm(end - start)
-    alpha = canvas.stroke(smooth(np.stack([start, middle, end]), closed=False), width)
-    solid(canvas, face, alpha, skin, 0.9 * width / face.unit, 0.7)
-    nail = np.stack([end - along * width * 0.20, end + along * width * 0.12])
+    middle = (start + end) / 2 - aside * 0.04 * length
+    cover = canvas.stroke(smooth(np.array([start, middle, end]), closed=False), width)
+    solid(canvas, face, cover, skin, 0.9 * width / face.unit, 0.7)
+    nail = np.array([end - along * width * 0.20, end + along * width * 0.12])
     canvas.lay(
-        np.clip(skin * [1.12, 1.05, 1.05] + 0.04, 0, 1), 0.6 * canvas.stroke(nail, width / 2)
+        np.clip(skin * [1.12, 1.05, 1.05] + 0.04, 0, 1), canvas.stroke(nail, width / 2).times(0.6)
     )
     for part in (0.42, 0.68):
         knuckle = start + (end - start) * part
-        ends = np.stack([knuckle - aside * 0.35 * width, knuckle + aside * 0.35 * width])
-        canvas.lay(skin * 0.6, 0.35 * canvas.stroke(ends, 0.08 * width))
+        ends = np.array([knuckle - aside * 0.35 * width, knuckle + aside * 0.35 * width])
+        canvas.lay(skin * 0.6, canvas.stroke(ends, 0.08 * width).times(0.35))
 
 
 def _grip(rng, canvas: Canvas, face: Face, start, step, way, thick: float) -> None:
@@ -78,10 +80,10 @@ def hand(rng, canvas: Canvas, face: Face) -> None:
     palm = own.points(
         (0.48, 0.44), (0.52, -0.40), (0.0, -0.44), (-0.62, -0.32), (-0.62, 0.32), (0.0, 0.45)
     )
-    alpha = np.maximum(canvas.cover(smooth(palm)), canvas.cover(arm))
-    spots = canvas.texture("cloud", rng.uniform(0, 256, 2), 100 / face.unit, 0.5, bounds(alpha))
+    cover = union(canvas.cover(smooth(palm)), canvas.cover(arm))
+    spots = canvas.texture("cloud", rng.uniform(0, 256, 2), 100 / face.unit, 0.5, cover.box)
     tone = 1 + 0.03 * spots
-    solid(canvas, face, alpha, skin * tone[..., None], 0.16, 0.55)
+    solid(canvas, face, cover, column(skin) * tone, 0.16, 0.55)
     if rng.uniform() < 0.5:
         sleeve = own.points((-0.95, 0.40), (-4.6, 0.55), (-4.6, -0.55), (-0.95, -0.40))
         solid(canvas, face, canvas.cover(sleeve), cloth_color(rng), 0.12, 0.5)
@@ -108,18 +110,18 @@ def cup(rng, canvas: Canvas, face: Face) -> None:
     foot = face.points(*oval((shift + lean, top + tall), (wide * taper, 0.16 * wide)))
     half = len(rim) // 2
     wall = np.concatenate([rim[[half, 0]], foot[: half + 1]])
-    alpha = canvas.cover(wall, rim)
-    u, v = face.coordinates(canvas, bounds(alpha))
+    cover = canvas.cover(wall, rim)
+    u, v = face.coordinates(canvas, cover.box)
     fall = (v - top) / tall
     place = np.clip((u - shift - lean * fall) / wide, -1, 1)
     gleam = np.exp(-((place - rng.uniform(-0.6, 0.6)) ** 2) / 0.02)
     shade = (0.47 + 0.42 * np.sqrt(1 - place**2) + 0.25 * gleam) * face.light
     color = cloth_color(rng) if rng.uniform() < 0.7 else np.array([0.92, 0.91, 0.88])
     band = rng.uniform(0.1, 0.3) if rng.uniform() < 0.5 else -1.0
-    stripe = smoothstep(band + 0.02, band, np.abs(fall - rng.uniform(0.3, 0.7)))[..., None]
-    painted = color + (cloth_color(rng) - color) * stripe
-    canvas.shadow(alpha, 0.05 * face.unit, 0.45)
-    canvas.lay(np.clip(painted * shade[..., None], 0, 1), alpha)
+    stripe = smoothstep(band + 0.02, band, np.abs(fall - rng.uniform(0.3, 0.7)))
+    painted = column(color) + column(cloth_color(rng) - color) * stripe
+    canvas.shadow(cover, 0.05 * face.unit, 0.45)
+    canvas.lay(np.clip(painted * shade, 0, 1), cover)
     edge = canvas.stroke(np.concatenate([rim, rim[:1]]), 0.014 * face.unit)
     canvas.lay(np.clip(color * 1.15 * face.light, 0, 1), edge)
     side = rng.choice([-1, 1])
@@ -136,13 +138,13 @@ def phone(rng, canvas: Canvas, face: Face) -> None:
     right = np.cos(turn) * face.across + np.sin(turn) * face.down
     low = np.array([-right[1], right[0]])
 
-    def box(at: tuple[float, float], size: tuple[float, float], corner: float) -> np.ndarray:
+    def box(at: tuple[float, float], size: tuple[float, float], corner: float) -> Cover:
         return canvas.cover(centre + face.unit * oval(at, size, corner) @ np.stack([right, low]))
 
     case = cloth_color(rng) * rng.uniform(0.2, 1.0) * face.light
     body = box((0, 0), (wide / 2, tall / 2), 0.22)
-    sheen = canvas.texture("soft", rng.uniform(0, 256, 2), 40 / face.unit, 0.8, bounds(body))
-    solid(canvas, face, body, case * np.exp(0.08 * sheen)[..., None], 0.03, 0.8)
+    sheen = canvas.texture("soft", rng.uniform(0, 256, 2), 40 / face.unit, 0.8, body.box)
+    solid(canvas, face, body, column(case) * np.exp(0.08 * sheen), 0.03, 0.8)
     x, y = -0.25 * wide, -0.36 * tall
     canvas.lay(case * 0.7, box((x, y), (0.21 * wide, 0.10 * tall), 0.4))
     for dy in (-0.05, 0.05):

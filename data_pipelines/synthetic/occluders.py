@@ -100,4 +100,4 @@ def face_area(
 
 def share(mask: Bool[np.ndarray, "H W"], area: Bool[np.ndarray, "H W"]) -> float:
     """The part of the face's area that the mask hides, 0..1."""
-    return float((mask & area).sum() / max(area.sum(), 1))
+    return np.count_nonzero(mask & area) / max(np.count_nonzero(area), 1)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_pipelines.synthetic.canvas import Box, Canvas, bounds, smooth
+from data_pipelines.synthetic.canvas import Canvas, column, smooth
+from data_pipelines.synthetic.cover import Box, Cover, trimmed, union
 from data_pipelines.synthetic.noise import box_blur, smoothstep
 from data_pipelines.synthetic.scene import HAIR, SKIN
 
@@ -56,11 +57,11 @@ def face_of(rng: np.random.Generator, canvas: Canvas, marks: np.ndarray) -> Face
     down = np.array([-across[1], across[0]])
     width = float(np.linalg.norm(marks[16] - marks[0]))
     unit = max(width, 1.15 * abs((chin - middle) @ down))
-    around = canvas.image[_inside(marks, canvas)]
+    around = canvas.first[_inside(marks, canvas)]
     light = float(np.clip(0.55 + around.mean(), 0.5, 1.25)) if around.size else 1.0
     towards = np.array([rng.uniform(-0.7, 0.7), -rng.uniform(0.5, 1.0)])
     spots = [marks[k] * 0.6 + marks[30] * 0.4 for k in (2, 3, 13, 14)]
-    skin = np.median([_pixel(canvas, spot) for spot in spots], axis=0)
+    skin = np.sort([_pixel(canvas, spot) for spot in spots], axis=0)[1:3].mean(0)  # the median
     return Face(marks, middle, across, down, unit, towards, light, skin)
 
 
@@ -84,16 +85,17 @@ def skin_near(rng: np.random.Generator, face: Face) -> np.ndarray:
 
 
 def _pixel(canvas: Canvas, spot: np.ndarray) -> np.ndarray:
-    x = int(np.clip(spot[0], 2, canvas.width - 3))
-    y = int(np.clip(spot[1], 2, canvas.height - 3))
-    return canvas.image[y - 2 : y + 3, x - 2 : x + 3].mean((0, 1))
+    """The colour about a spot of the picture as it was at first."""
+    x = int(min(max(spot[0], 2), canvas.width - 3))
+    y = int(min(max(spot[1], 2), canvas.height - 3))
+    return canvas.first[y - 2 : y + 3, x - 2 : x + 3].mean((0, 1))
 
 
 def solid(
-    canvas: Canvas, face: Face, alpha: np.ndarray, color: np.ndarray, thick: float, depth=0.5
+    canvas: Canvas, face: Face, cover: Cover, color: np.ndarray, thick: float, depth=0.5
 ) -> None:
     """A rounded body: contact shadow, then its colour lit by relief; `thick` in face widths."""
-    canvas.solid(alpha, color, thick * face.unit, face.towards, depth)
+    canvas.solid(cover, color, thick * face.unit, face.towards, depth)
 
 
 def _lenses(rng, face: Face, tall: float) -> list[np.ndarray]:
@@ -109,7 +111,7 @@ def _lenses(rng, face: Face, tall: float) -> list[np.ndarray]:
     return out
 
 
-def _rims(canvas: Canvas, face: Face, lenses: list[np.ndarray], width: float) -> np.ndarray:
+def _rims(canvas: Canvas, face: Face, lenses: list[np.ndarray], width: float) -> Cover:
     """Coverage of the frame: both rims, the bridge, the arms to the ears."""
     strokes = [canvas.stroke(np.concatenate([lens, lens[:1]]), width) for lens in lenses]
     inner = [lens[np.argmin(np.linalg.norm(lens - face.middle, axis=1))] for lens in lenses]
@@ -118,24 +120,23 @@ def _rims(canvas: Canvas, face: Face, lenses: list[np.ndarray], width: float) ->
     for lens, ear in zip(lenses, (face.marks[0], face.marks[16]), strict=True):
         side = lens[np.argmin(np.linalg.norm(lens - ear, axis=1))]
         strokes.append(canvas.stroke(np.stack([side, ear - 0.04 * face.unit * face.down]), width))
-    return np.max(strokes, 0)
+    return union(*strokes)
 
 
 def _spectacles(rng, canvas: Canvas, face: Face, dark: bool) -> None:
     tall = rng.uniform(0.11, 0.17) * (1.15 if dark else 1.0)
     lenses = _lenses(rng, face, tall * face.unit)
     glass = canvas.cover(*lenses)
-    box = bounds(glass)
-    u, v = face.coordinates(canvas, box)
+    u, v = face.coordinates(canvas, glass.box)
     fall = v / tall
     tint = rng.uniform(0.0, 0.25, 3) if dark else rng.uniform(0.4, 1.0, 3)
     full = rng.uniform(0.82, 1.0) if dark else rng.uniform(0.06, 0.22)
     fade = rng.uniform(0, 0.4) if dark else 0.0
     clear = 1 - fade * np.clip(0.5 + fall / 2, 0, 1)
-    canvas.lay(tint * face.light, _scaled(glass, full, box, clear))
+    canvas.lay(tint * face.light, glass.times(full).times(clear))
     streak = np.sin((u + v * rng.uniform(-1, 1)) * rng.uniform(8, 25) + rng.uniform(0, 6))
     shine = rng.uniform(0.05, 0.35) * smoothstep(0.2, 1.0, streak) * smoothstep(0.8, -0.9, fall)
-    canvas.lay(np.array([0.9, 0.95, 1.0]) * face.light, _scaled(glass, 1.0, box, shine))
+    canvas.lay(np.array([0.9, 0.95, 1.0]) * face.light, glass.times(shine))
     color = cloth_color(rng) * rng.uniform(0.1, 0.8) * face.light
     rims = _rims(canvas, face, lenses, rng.uniform(0.010, 0.035) * face.unit)
     solid(canvas, face, rims, color, 0.02, 0.6)
@@ -159,21 +160,20 @@ def mask(rng, canvas: Canvas, face: Face) -> None:
     right, left = jaw[0] * 0.65 + nose * 0.35, jaw[-1] * 0.65 + nose * 0.35
     sag = rng.uniform(0.01, 0.05) * face.unit * face.down
     shape = smooth(np.concatenate([jaw, [left + sag, nose, right + sag]]), steps=5)
-    alpha = canvas.cover(shape)
+    cover = canvas.cover(shape)
     blue = np.array([0.62, 0.80, 0.88])
     plain = [blue, np.array([0.93, 0.94, 0.95]), np.array([0.08, 0.08, 0.09])]
     color = plain[rng.integers(3)] if rng.uniform() < 0.7 else cloth_color(rng)
-    box = bounds(alpha)
-    _, fall = face.coordinates(canvas, box)
+    _, fall = face.coordinates(canvas, cover.box)
     pleats = 1 + rng.uniform(0, 0.10) * np.sin(fall * rng.uniform(35, 60) * 2) ** 3
-    weave = canvas.texture("fine", rng.uniform(0, 256, 2), 1.0, 0.0, box)
-    creases = canvas.texture("soft", rng.uniform(0, 256, 2), 60 / face.unit, 0.3, box)
+    weave = canvas.texture("fine", rng.uniform(0, 256, 2), 1.0, 0.0, cover.box)
+    creases = canvas.texture("soft", rng.uniform(0, 256, 2), 60 / face.unit, 0.3, cover.box)
     shade = (pleats + 0.012 * weave + 0.05 * creases) * face.light * 0.92
     for ear, corner, low in ((m[0], jaw[0], jaw[2]), (m[16], jaw[-1], jaw[-3])):
         for end in (corner, low):
             line = canvas.stroke(np.stack([ear, end]), 0.012 * face.unit)
             canvas.lay(np.array([0.85, 0.85, 0.85]) * face.light * 0.8, line)
-    solid(canvas, face, alpha, color * shade[..., None], 0.16, 0.45)
+    solid(canvas, face, cover, column(color) * shade, 0.16, 0.45)
 
 
 def scarf(rng, canvas: Canvas, face: Face) -> None:
@@ -184,29 +184,21 @@ def scarf(rng, canvas: Canvas, face: Face) -> None:
     edge = [(0.62 * u, top + lift * u + 0.06 * u * u + rng.normal(0, 0.012)) for u in over]
     fall = [(0.70, top + 0.20 + lift), (0.80, 0.95), (1.25, 1.25), (1.3, 3.0)]
     left = [(-u, v - 2 * lift * (v < 0.9)) for u, v in fall[::-1]]
-    alpha = canvas.cover(smooth(face.points(*left, *edge, *fall), closed=False))
+    cover = canvas.cover(smooth(face.points(*left, *edge, *fall), closed=False))
     color, other = cloth_color(rng), cloth_color(rng)
-    box = bounds(alpha)
     knit = canvas.texture(
-        "strands", rng.uniform(0, 256, 2), 130 / face.unit, rng.uniform(-0.4, 0.4), box
+        "strands", rng.uniform(0, 256, 2), 130 / face.unit, rng.uniform(-0.4, 0.4), cover.box
     )
     lay = np.pi / 2 + lift
-    folds = canvas.texture("strands", rng.uniform(0, 256, 2), 22 / face.unit, lay, box)
+    folds = canvas.texture("strands", rng.uniform(0, 256, 2), 22 / face.unit, lay, cover.box)
     pattern = 0.0
     if rng.uniform() < 0.4:
-        u, v = face.coordinates(canvas, box)
+        u, v = face.coordinates(canvas, cover.box)
         wave = np.sin((u * rng.uniform(-1, 1) + v) * rng.uniform(15, 50))
-        pattern = smoothstep(-0.2, 0.2, wave)[..., None] * rng.uniform(0.3, 1)
-    cloth = color + (other - color) * pattern
+        pattern = smoothstep(-0.2, 0.2, wave) * rng.uniform(0.3, 1)
+    cloth = column(color) + column(other - color) * pattern
     shade = np.exp(0.07 * knit + 0.16 * folds) * face.light * 0.9
-    solid(canvas, face, alpha, cloth * shade[..., None], 0.14, 0.6)
-
-
-def _scaled(alpha: np.ndarray, by: float, box: Box, part: np.ndarray) -> np.ndarray:
-    """alpha * by, and times `part` [h, w] within the box that holds all of it."""
-    out = np.zeros_like(alpha)
-    out[box] = alpha[box] * by * part
-    return out
+    solid(canvas, face, cover, cloth * shade, 0.14, 0.6)
 
 
 def hair(rng, canvas: Canvas, face: Face) -> None:
@@ -218,7 +210,7 @@ def hair(rng, canvas: Canvas, face: Face) -> None:
     side = rng.choice([-1, 1])
     sweep = rng.choice(["fringe", "side", "curtain"], p=[0.35, 0.45, 0.2])
     count = int(rng.integers(7, 13))
-    coverage = np.zeros((canvas.height, canvas.width), np.float32)
+    locks = []
     for k in range(count):
         part = (k + rng.uniform(-0.4, 0.4)) / (count - 1)
         if sweep == "fringe":
@@ -229,18 +221,19 @@ def hair(rng, canvas: Canvas, face: Face) -> None:
         else:
             s = 1 if k % 2 else -1
             top, end = (s * 0.30 * part, -0.80), (s * (0.30 + 0.25 * part), rng.uniform(0.4, 1.2))
-        np.maximum(coverage, _lock(rng, canvas, face, top, end), out=coverage)
+        locks.append(_lock(rng, canvas, face, top, end))
     lean = float(np.arctan2(face.across[1], face.across[0]))
-    box = bounds(coverage)
+    cover = union(*locks)
+    box = cover.box
     fibre = canvas.texture("strands", rng.uniform(0, 256, 2), 150 / face.unit, lean, box)
     gaps = canvas.texture("strands", rng.uniform(0, 256, 2), 90 / face.unit, 0.0, box)
-    alpha = np.clip(_scaled(coverage, 1.0, box, 1.02 + 0.10 * np.minimum(gaps, 0)), 0, 1)
+    alpha = np.clip(cover.alpha * (1.02 + 0.10 * np.minimum(gaps, 0)), 0, 1)
     ring = np.exp(-(((face.coordinates(canvas, box)[1] + 0.3) / 0.12) ** 2))
     light = np.exp(0.30 * fibre) * (1 + 0.5 * ring)
-    solid(canvas, face, alpha, color * light[..., None], 0.05, 0.4)
+    solid(canvas, face, Cover(box, alpha), column(color) * light, 0.05, 0.4)
 
 
-def _lock(rng, canvas: Canvas, face: Face, top, end) -> np.ndarray:
+def _lock(rng, canvas: Canvas, face: Face, top, end) -> Cover:
     """A tapering strand from top to end."""
     (u0, _), (u1, v1) = top, end
     v0 = -0.80 * np.sqrt(max(0.15, 1 - (u0 / 0.60) ** 2))  # on the skull's outline
@@ -265,19 +258,19 @@ def block(rng, canvas: Canvas, face: Face) -> None:
             else np.arange(count) * 2 * np.pi / count
         )
         shape = [(u + w * np.cos(a + turn), v + h * np.sin(a + turn)) for a in angle]
-        alpha = canvas.cover(face.points(*shape))
+        cover = canvas.cover(face.points(*shape))
         kind = str(rng.choice(["cloud", "soft", "fine", "strands"]))
-        box = bounds(alpha)
-        noise = canvas.texture(kind, rng.uniform(0, 256, 2), rng.uniform(0.3, 2), turn, box)
-        color = rng.uniform(0, 1, 3) + rng.uniform(0, 0.25) * noise[..., None]
-        edge = np.zeros_like(alpha)
-        edge[box] = np.minimum(alpha, box_blur(alpha, 1, 1) * 1.2)[box]
-        canvas.lay(np.clip(color, 0, 1), edge)
+        noise = canvas.texture(kind, rng.uniform(0, 256, 2), rng.uniform(0.3, 2), turn, cover.box)
+        color = column(rng.uniform(0, 1, 3)) + rng.uniform(0, 0.25) * noise
+        wide = cover.widened(1, canvas.height, canvas.width)
+        edge = np.minimum(wide.alpha, box_blur(wide.alpha, 1, 1) * 1.2)
+        rows, columns = wide.box
+        canvas.lay(np.clip(color, 0, 1), trimmed(rows.start, columns.start, edge))
 
 
 def border(rng, canvas: Canvas, face: Face) -> None:
     """The face cut off as by the picture's border: a flat colour from one side."""
-    x, y = canvas.grid((slice(None), slice(None)))
+    x, y = canvas.grid((slice(0, canvas.height), slice(0, canvas.width)))
     low, high = face.marks.min(0), face.marks.max(0)
     part = rng.uniform(0.15, 0.42)
     where = rng.choice(["left", "right", "below", "above"], p=[0.3, 0.3, 0.3, 0.1])
@@ -292,4 +285,4 @@ def border(rng, canvas: Canvas, face: Face) -> None:
         if rng.uniform() < 0.8
         else rng.uniform(0, 1, 3)
     )
-    canvas.lay(color, cut.astype(np.float32))
+    canvas.lay(color, trimmed(0, 0, cut * np.ones_like(canvas.keep)))
