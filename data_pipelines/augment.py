@@ -68,7 +68,10 @@ def occlude(
       settings: how much.
     """
     effect, kind = draw(rng, crop_224, landmarks, settings)
-    return *_over(effect, crop_224), kind
+    if effect is None:
+        return crop_224, np.zeros(crop_224.shape[:2], bool), kind
+    out = effect.over(crop_224)
+    return out, occluders.differ(out, crop_224), kind
 
 
 def both(
@@ -78,22 +81,15 @@ def both(
     landmarks: Float[np.ndarray, "68 2"],
     to_112: Matrix,
     settings: Settings,
-) -> tuple[Picture, Picture, Bool[np.ndarray, "H W"], str]:
-    """(crop_112, crop_224, mask of the 224 crop, kind), both behind the same thing.
+) -> tuple[Picture, Picture, str]:
+    """(crop_112, crop_224, kind), both crops behind the same thing.
 
     to_112 [2, 3] maps pixels of crop_224 to those of crop_112; the rest as in `occlude`.
     """
     effect, kind = draw(rng, crop_224, landmarks, settings)
-    if effect is not None:
-        crop_112 = effect.seen(to_112, len(crop_112)).over(crop_112)
-    return crop_112, *_over(effect, crop_224), kind
-
-
-def _over(effect: Effect | None, crop: Picture) -> tuple[Picture, np.ndarray]:
     if effect is None:
-        return crop, np.zeros(crop.shape[:2], bool)
-    out = effect.over(crop)
-    return out, occluders.differ(out, crop)
+        return crop_112, crop_224, kind
+    return effect.seen(to_112, len(crop_112)).over(crop_112), effect.over(crop_224), kind
 
 
 def draw(
@@ -139,8 +135,8 @@ def _thing(rng, crop: Picture, marks: np.ndarray, kind: str, strength: float) ->
     keep = canvas.keep[box]
     planes = np.empty((4, *keep.shape), np.float32)
     planes[0], add = keep, planes[1:]
-    np.multiply(crop[box].transpose(2, 0, 1), keep * np.float32(1 / 255), out=add)
-    np.subtract(canvas.planes[:, *box], add, out=add)
+    first = np.ascontiguousarray(crop[box].transpose(2, 0, 1))
+    np.subtract(canvas.planes[:, *box], first * (keep * np.float32(1 / 255)), out=add)
     if kind not in ("cut-out", "border"):  # which no camera saw
         height, width = keep.shape
         add += (1 - keep) * rng.uniform(0, 0.02) * _grain(rng, (slice(0, height), slice(0, width)))
@@ -162,8 +158,8 @@ def _grain(rng: np.random.Generator, box: Box) -> np.ndarray:
 
 def _is_grey(crop: Picture) -> bool:
     """Whether it is a black-and-white picture."""
-    few = crop[::8, ::8]
-    return int((few.max(-1) - few.min(-1)).max()) < 8
+    few = np.ascontiguousarray(crop[::8, ::8].transpose(2, 0, 1))
+    return int((few.max(0) - few.min(0)).max()) < 8
 
 
 def _cut_out(rng, canvas: Canvas, face: things.Face, strength: float) -> None:

@@ -211,5 +211,5 @@ def _hidden(pair: Mapping[str, Any], variants: Variants) -> dict[str, Sequence[A
     )
     seeds = ((variants.seed, pair["number"], number) for number in range(variants.count))
     drawn = [both(augment.rng(*seed)) for seed in seeds]
-    crop_112, crop_224, _, kinds = zip(*drawn, strict=True)
+    crop_112, crop_224, kinds = zip(*drawn, strict=True)
     return {"crop_112": crop_112, "crop_224": crop_224, "occluder": kinds}

@@ -40,7 +40,7 @@ class Layer:
 
     def over(self, picture: Picture) -> Picture:
         part = 255 * self.planes[1:]
-        part += picture[self.box].transpose(2, 0, 1) * self.planes[0]
+        part += np.ascontiguousarray(picture[self.box].transpose(2, 0, 1)) * self.planes[0]
         part += np.float32(0.5)
         out = picture.copy()
         np.stack(list(np.clip(part, 0, 255, out=part).astype(np.uint8)), -1, out=out[self.box])

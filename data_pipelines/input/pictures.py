@@ -84,7 +84,7 @@ def behind(
     """The crops of a record with the same thing before both."""
     crops = (record[name] for name in CROPS)
     placed = {name: record[name] for name in ("landmarks", "to_112")}
-    small, large, *_ = augment.both(rng, *crops, **placed, settings=settings)
+    small, large, _ = augment.both(rng, *crops, **placed, settings=settings)
     return {"crop_112": small, "crop_224": large}
 
 

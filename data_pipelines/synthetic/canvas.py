@@ -104,8 +104,8 @@ class Canvas:
         picture = Image.new("L", (wide * _FINER, tall * _FINER))
         draw(ImageDraw.Draw(picture), np.array([left, above]))
         picture = picture.reduce(_FINER)
-        x0, y0, x1, y1 = seen = picture.getbbox() or (0, 0, 0, 0)
-        part = np.asarray(picture.crop(seen), np.float32) / 255
+        x0, y0, x1, y1 = picture.getbbox() or (0, 0, 0, 0)
+        part = np.asarray(picture)[y0:y1, x0:x1] / np.float32(255)
         return Cover((slice(above + y0, above + y1), slice(left + x0, left + x1)), part)
 
     def lay(self, color: np.ndarray, cover: Cover) -> None:

@@ -93,9 +93,9 @@ def face_area(
     marks = np.asarray(landmarks, float)
     up = 0.42 * (marks[27] - marks[8])
     outline = np.concatenate([marks[:17], (marks[26:16:-1] + up)])
-    picture = Image.new("1", (size[1], size[0]))
+    picture = Image.new("L", (size[1], size[0]))
     ImageDraw.Draw(picture).polygon([tuple(point) for point in outline], fill=1)
-    return np.asarray(picture)
+    return np.asarray(picture).view(bool)
 
 
 def share(mask: Bool[np.ndarray, "H W"], area: Bool[np.ndarray, "H W"]) -> float:
