@@ -112,10 +112,10 @@ def _meta_of_set(directory: str, split: str, features: str) -> dict[str, Any]:
     if cards.in_records(directory, features):
         return _pictures().read_meta(directory, split)
     metas = [_meta_of_pass(directory, split, name) for name in features.split("+")]
-    if len({(meta["count"], meta["content_hash"]) for meta in metas}) > 1:
-        raise ValueError(f"{directory}: {features} are not of the same pictures; make them again")
     if len(metas) == 1:
         return metas[0]
+    if len({(meta["count"], meta["content_hash"]) for meta in metas}) > 1:
+        raise ValueError(f"{directory}: {features} are not of the same pictures; make them again")
     width = sum(meta["width"] for meta in metas)
     projection = "+".join(meta["projection"] for meta in metas)
     return {**metas[0], "features": features, "width": width, "projection": projection}

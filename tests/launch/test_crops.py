@@ -73,8 +73,9 @@ def test_the_papers_configs_train_convert_and_evaluate(
         record = json.loads((workdir / "config.json").read_text())
         assert record["config"]["head"] == "head.npz" and "own.npz" in record["command"]
         assert record["config"]["optim"]["schedule"] == "plateau"
-        size = record["config"]["input"]["batch_size"]
-        assert record["config"]["optim"]["epoch_steps"] == max(1, round(16 / size))
+        seen = record["config"]["input"]
+        epoch = 16 * seen["images_per_subject"]  # one picture each, seen so often
+        assert record["config"]["optim"]["epoch_steps"] == max(1, round(epoch / seen["batch_size"]))
         lines = (workdir / "metrics.jsonl").read_text().splitlines()
         assert all(np.isfinite(json.loads(line).get("loss", 0.0)) for line in lines)
     # The same command takes up its last checkpoint, and no longer speaks of weights.
