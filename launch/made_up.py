@@ -38,7 +38,11 @@ def train(data: Path, steps: int, workdir: Path, *more: str) -> subprocess.Popen
     command += [f"--data={data}", f"--workdir={workdir}"]
     command += [f"--config.{setting}" for setting in settings.split()]
     command += more
-    env = {"JAX_PLATFORMS": "cpu", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    env = {
+        "PYTHONFAULTHANDLER": "1",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     env |= {"JAX_COMPILATION_CACHE_DIR": str(data.with_name("compiled"))}
     with workdir.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, env={**env, **os.environ})

@@ -47,10 +47,10 @@ def test_sigterm_saves_and_asks_to_be_started_again(data: Path, tmp_path: Path) 
     assert (workdir / "checkpoints" / step).is_dir()
     steps = {line["step"] for line in writers.read_metrics(workdir / "metrics.jsonl")}
     assert steps == set(range(1, int(step) + 1))
-    more, watched = int(step) + 5, ("--profile=1", "--config.picture_steps=1000000")
-    assert made_up.train(data, more, workdir, *watched).wait(240) == 0
+    more = int(step) + 5
+    again = made_up.train(data, more, workdir, "--config.picture_steps=1000000")
+    assert again.wait(240) == 0, log.read_text()[-3000:]
     assert [path.name for path in (workdir / "pictures").iterdir()] == [f"{more}.png"]
-    assert f"trace of steps {more - 1} to {more - 1}" in log.read_text()
 
 
 def test_sigterm_before_the_first_step_asks_for_it_too(data: Path, tmp_path: Path) -> None:
