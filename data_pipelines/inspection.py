@@ -114,6 +114,8 @@ def histogram(name: str, values: np.ndarray, unit: str) -> str:
     """One line: smallest, bars, largest, mean."""
     if not np.isfinite(values).all():
         return f"{name:>14} not finite in {np.sum(~np.isfinite(values))} records"
+    if np.ptp(values) == 0:
+        return f"{name:>14} {values[0]:8.2f} in all"
     counts, edges = np.histogram(values, bins=24)
     bars = "".join(BARS[int(np.ceil(8 * count / counts.max()))] for count in counts)
     told = f"{unit}, " if unit else ""

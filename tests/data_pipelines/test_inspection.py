@@ -76,6 +76,7 @@ def test_figures(tmp_path):
 
 def test_what_is_not_finite_is_said(monkeypatch):
     assert "not finite in 2 records" in inspection.histogram("x", np.array([1, np.nan, np.inf]), "")
+    assert inspection.histogram("x", np.zeros(3), "mm").endswith("0.00 in all")
     line = inspection.histogram("x", np.array([0.0, 1, 1]), "mm")
     assert line.endswith("mm, mean 0.67") and line.split("|")[1][-1] == "█"
 
