@@ -237,7 +237,7 @@ def _spread(meshes: Sequence[Mesh]) -> list[Mesh]:
     """All meshes, SPREAD evenly spread ones first."""
     first = np.unique(np.linspace(0, len(meshes) - 1, SPREAD).round().astype(int))
     rest = np.setdiff1d(np.arange(len(meshes)), first)
-    return [meshes[i] for i in (*first, *rest)]
+    return [meshes[i] for i in (*first.tolist(), *rest.tolist())]
 
 
 def _padded(found: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
