@@ -71,10 +71,7 @@ class Detector:
         """The same for several pictures, one after the other (`closer` as `every` above)."""
         return [self.detect(image) for image in images]
 
-    @staticmethod
-    def crop_112(image: np.ndarray, face: Face) -> np.ndarray:
-        """ArcFace's aligned crop, uint8 RGB [112, 112, 3]."""
-        return align.warp(image, align.arcface_matrix(face.five), 112)
+    crop_112 = staticmethod(crops.crop_112)
 
     @staticmethod
     def matrix_224(face: Face) -> np.ndarray:
