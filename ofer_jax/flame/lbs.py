@@ -69,7 +69,8 @@ def vertices_over(model: FlameModel, **values: Float[Array, "*B n"]) -> Float[Ar
     """`vertices` over any leading axes, the same ones of all `values` (named as there)."""
     lead = next(iter(values.values())).shape[:-1]
     flat = {name: value.reshape(-1, value.shape[-1]) for name, value in values.items()}
-    return vertices(model, **flat).reshape(*lead, -1, 3)
+    out = vertices(model, **flat)
+    return out.reshape(*lead, *out.shape[1:])
 
 
 def joints(model: FlameModel, shaped: Float[Array, "B V 3"]) -> Float[Array, "B J 3"]:
