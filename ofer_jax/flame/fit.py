@@ -126,7 +126,7 @@ def frames(problem: Problem, meshes: Float[Array, "F V 3"], shape: Float[Array, 
     known = of_shape(problem, shape)
     found = _solve(known, meshes[:, None], jnp.ones((len(meshes), 1)))
     # N frames of one become one of N
-    found = jax.tree.map(lambda value: jnp.swapaxes(value, 0, 1), found._replace(shape=shape[None]))
+    found = jax.tree.map(lambda value: jnp.swapaxes(value, 0, 1), found)
     return found._replace(shape=shape[None])
 
 
