@@ -40,7 +40,8 @@ def read(place: Place, crops: bool, out: Collector) -> list[str]:
         out.reject(subject, "", where, entry.NO_PARAMETERS)
     for subject in truths.keys() - seen:
         where = place.inside(home / subject)
-        out.reject(subject, "", where, _lacks(truths[subject][0], place))
+        truth, _ = truths[subject]
+        out.reject(subject, "", where, entry.NO_PICTURES if truth else entry.NO_PARAMETERS)
     several = [actor for actor, (_, count) in truths.items() if count > 1]
     return counted(several, "people have several files of coefficients: the first by name")
 
@@ -74,7 +75,3 @@ def person(name: str, known: dict, people: dict[str, str]) -> tuple[str, str]:
 def _parameters(folder: Path) -> tuple[Path | None, int]:
     found = list(paths.files(folder, [".npz"]))
     return (folder / found[0] if found else None), len(found)
-
-
-def _lacks(truth: Path | None, place: Place) -> str:
-    return entry.NO_PARAMETERS if truth is None else entry.NO_PICTURES
