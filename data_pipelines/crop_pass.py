@@ -19,7 +19,8 @@ import numpy as np
 from data_pipelines import data_card, finished, raw_pass
 from data_pipelines import input as pipeline
 from data_pipelines.input import CROPS, KINDS
-from data_pipelines.raw_pass import COPIED, Arrays, Faces
+from data_pipelines.npz import Arrays
+from data_pipelines.raw_pass import COPIED, Faces
 from ofer_jax import atomic
 
 NAME = "crops"

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from data_pipelines import augment, crop_pass, data_card, finished, pairs, parallel, raw_pass
+from data_pipelines import augment, crop_pass, data_card, finished, npz, pairs, parallel, raw_pass
 from data_pipelines import input as pipeline
 from data_pipelines.input import KINDS
-from data_pipelines.raw_pass import COPIED, Arrays, Faces, Variants
+from data_pipelines.npz import Arrays
+from data_pipelines.raw_pass import COPIED, Faces, Variants
 from ofer_jax.encoders import CROPS, Encoder
 
 PICTURES = 200  # a part, hidden ones counted
@@ -165,7 +166,7 @@ def _encode(
     with tqdm.tqdm(total=total, initial=total - now, unit="picture", desc=f"By {names}") as bar:
         for job, crops in zip(todo, arrays, strict=True):
             for encoder, path in wanting[job]:
-                raw_pass.save(path, _features(encoder, crops))
+                npz.save(path, _features(encoder, crops))
             bar.update(len(job.rows))
 
 

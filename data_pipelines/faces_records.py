@@ -7,14 +7,13 @@ Nothing larger than the crops is kept of the photograph.
 import functools
 import os
 import pathlib
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_pipelines import stored
+from data_pipelines import npz, stored
 
 NAME = "faces"
 KIND = "faces"  # what the data card says; the synthetic set says 'open_head'
@@ -101,7 +100,8 @@ def rows(directory: str | os.PathLike, split: str) -> dict[str, np.ndarray]:
     """
     path = rows_file(directory, split)
     try:
-        with np.load(path, allow_pickle=False) as stored_rows:
-            return {name: stored_rows[name] for name in ("subject_id", "has_expression")}
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read ({error!r}): build the data set again") from None
+        found = npz.load(path)
+        return {name: found[name] for name in ("subject_id", "has_expression")}
+    except (OSError, KeyError, ValueError) as error:
+        told = f"{path} cannot be read ({type(error).__name__})"
+        raise ValueError(f"{told}: build the data set again") from None

@@ -29,7 +29,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 
-from data_pipelines import data_card, faces_records, prepared, sets, tfds_build
+from data_pipelines import data_card, faces_records, npz, prepared, sets, tfds_build
 from data_pipelines.preparation import Settings
 from data_pipelines.prepared import Job, Mapper, Summary
 from data_pipelines.sets import Entry, Listing, Rejection
@@ -104,9 +104,9 @@ def build(
         card |= _counts(rows, rejected)
         _write_lines(written / REJECTED, rejected)
         for split, numbers in rows.subject_id.items():
-            with atomic.writing(faces_records.rows_file(written, split)) as path:
-                known = np.array(rows.has_expression[split], bool)
-                np.savez(path, subject_id=np.array(numbers, np.int64), has_expression=known)
+            known = np.array(rows.has_expression[split], bool)
+            arrays = {"subject_id": np.array(numbers, np.int64), "has_expression": known}
+            npz.save(faces_records.rows_file(written, split), arrays)
         card = tfds_build.publish(written, out, card)
     if not keep_parts:
         shutil.rmtree(parts)

@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from data_pipelines import data_card, finished, raw_pass
+from data_pipelines import data_card, finished, npz, raw_pass
 from data_pipelines import input as pipeline
 from data_pipelines.input import KINDS
-from data_pipelines.raw_pass import Arrays, Faces, Variants
+from data_pipelines.npz import Arrays
+from data_pipelines.raw_pass import Faces, Variants
 from ofer_jax import atomic, openhead
 
 NAME = "open"
@@ -72,7 +73,7 @@ def run(
     raw_pass.extract(directory, splits, raw, take, faces, workers, wanted)
     if fit:
         path.parent.mkdir(parents=True, exist_ok=True)
-        raw_pass.save(path, fit_projection(raw / "train", faces(), fit))
+        npz.save(path, fit_projection(raw / "train", faces(), fit))
     basis = load_projection(path)
     metas = {
         split: project(directory, raw, split, card, faces(), basis, wanted.of(split))
@@ -90,8 +91,8 @@ def _embedded() -> pathlib.Path:
 def load_projection(path: pathlib.Path) -> Arrays:
     """The projection's arrays; the ValueError tells how to make one."""
     try:
-        return raw_pass.load(path)
-    except (OSError, EOFError, ValueError) as error:
+        return npz.load(path)
+    except (OSError, ValueError) as error:
         raise ValueError(
             f"no projection in {path} ({type(error).__name__}): "
             f"fit one by build_dataset --features open --fit_projection {path}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from data_pipelines import fits, sets
+from data_pipelines import fits, npz, sets
 from data_pipelines.sets import Mesh
 from ofer_jax import flame, render
 from ofer_jax.flame import FlameModel
@@ -38,20 +39,20 @@ def draw(
 
 def vertices(head: FlameModel, path: Path) -> Float[np.ndarray, "V 3"]:
     """The head that a file of coefficients describes, metres."""
-    with np.load(path, allow_pickle=False) as row:
-        pose, names = row["pose"][None], ("global_rotation", "neck", "jaw", "eyes")
-        parts = dict(zip(names, np.split(pose, (3, 6, 9), axis=1), strict=True))
-        shape, expression = row["shape"][None], row["exp"][None]
-        posed = flame.vertices(head, shape=shape, expression=expression, **parts)
-        return np.asarray(posed)[0] + row["trans"]
+    row = npz.load(path)
+    pose, names = row["pose"][None], ("global_rotation", "neck", "jaw", "eyes")
+    parts = dict(zip(names, np.split(pose, (3, 6, 9), axis=1), strict=True))
+    shape, expression = row["shape"][None], row["exp"][None]
+    posed = flame.vertices(head, shape=shape, expression=expression, **parts)
+    return np.asarray(posed)[0] + row["trans"]
 
 
 def _tile(mesh: Mesh, head: FlameModel, path: Path, unit: float) -> UInt8[np.ndarray, "h w 3"]:
     target = fits.read(mesh.path)[0] * unit
     found, triangles = vertices(head, path), np.asarray(head.faces)
     off = 1e3 * np.linalg.norm(target - found, axis=1)
-    with np.load(path, allow_pickle=False) as row:
-        turn = np.asarray(flame.rotations.rodrigues(row["pose"][:3]))
+    root = npz.load(path, ("pose",))["pose"][:3]
+    turn = np.asarray(flame.rotations.rodrigues(jnp.asarray(root)))
     middle = found.mean(0)
     views = [(each - middle) @ turn for each in (target, found)]
     scale = 0.9 * SIDE / np.ptp(views[1], axis=0)[:2].max()

@@ -16,7 +16,6 @@ import dataclasses
 import io
 import itertools
 import json
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ import trimesh
 from jaxtyping import Float
 from tqdm import tqdm
 
-from data_pipelines import sets
+from data_pipelines import npz, sets
 from data_pipelines.sets import Mesh
 from ofer_jax import atomic
 from ofer_jax.flame import FlameModel, fit
@@ -183,9 +182,7 @@ def write(path: Path, row: dict[str, np.ndarray]) -> None:
         "mean_residual": row["mean_residual"],
         "max_residual": row["max_residual"],
     }
-    data = io.BytesIO()
-    np.savez(data, allow_pickle=False, **arrays)
-    atomic.write_bytes(path, data.getvalue(), sync=False)
+    npz.save(path, arrays, sync=False)
 
 
 def read(path: str) -> tuple[Float[np.ndarray, "V 3"], np.ndarray]:
@@ -259,10 +256,11 @@ def _residuals(meshes: Sequence[Mesh], out: Path) -> Iterator[dict[str, Any]]:
         path = sets.fit_path(out, mesh)
         if path.exists():
             try:
-                with np.load(path, allow_pickle=False) as row:
-                    off = {n: 1e3 * float(row[f"{n}_residual"]) for n in ("mean", "max")}
-            except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-                raise ValueError(f"{path} is no fit ({error}): remove it") from None
+                row = npz.load(path)
+                off = {n: 1e3 * float(row[f"{n}_residual"]) for n in ("mean", "max")}
+            except (ValueError, KeyError, OSError) as error:
+                told = f"{path} is no fit ({type(error).__name__})"
+                raise ValueError(f"{told}: remove it") from None
             yield {**_named(mesh), "mean_mm": round(off["mean"], 4), "max_mm": round(off["max"], 4)}
 
 

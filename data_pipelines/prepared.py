@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import pathlib
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +20,10 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from data_pipelines import faces_records, parallel, preparation
+from data_pipelines import faces_records, npz, parallel, preparation
 from data_pipelines.preparation import Settings
 from data_pipelines.sets import Entry, Rejection
-from ofer_jax import atomic, openhead
+from ofer_jax import openhead
 
 FORMAT = 1  # rises when the same settings would give other records
 PART = 100  # pictures a part
@@ -138,17 +137,15 @@ def _by_processes(work: Callable[[Job], int], jobs: Sequence[Job], count: int) -
 def make_part(job: Job, *, settings: Settings) -> int:
     """Prepares and writes one part; returns its number of entries."""
     records, rejected = preparation.prepare(job.entries, settings, job.root)
-    columns: dict[str, Any] = {name: np.array([each[name] for each in records]) for name in FIELDS}
+    columns = {name: np.array([each[name] for each in records]) for name in FIELDS}
     digests = [digest(faces_records.decode(each | {"subject_id": 0})) for each in records]
-    with atomic.writing(job.path) as temporary:
-        np.savez(
-            temporary,
-            key=np.array(job.key),
-            digest=np.array(digests, dtype=np.str_),
-            bytes=np.array([len(each[n]) for each in records for n in faces_records.PICTURES]),
-            rejected=np.array([json.dumps(dataclasses.asdict(r)) for r in rejected], dtype=np.str_),
-            **columns,
-        )
+    arrays = {
+        "key": np.array(job.key),
+        "digest": np.array(digests, dtype=np.str_),
+        "bytes": np.array([len(each[n]) for each in records for n in faces_records.PICTURES]),
+        "rejected": np.array([json.dumps(dataclasses.asdict(r)) for r in rejected], dtype=np.str_),
+    }
+    npz.save(job.path, arrays | columns)
     return len(job.entries)
 
 
@@ -160,8 +157,8 @@ def digest(record: Mapping[str, Any]) -> str:
 def is_done(job: Job) -> bool:
     """Whether the part is there, sound, and made of the same entries by the same settings."""
     try:
-        return str(_load(job.path, ("key",))["key"]) == job.key
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return str(npz.load(job.path, ("key",))["key"]) == job.key
+    except (OSError, ValueError, KeyError):
         return False
 
 
@@ -177,23 +174,17 @@ class Summary:
 
 def summary(job: Job) -> Summary:
     """What a finished part holds, without its pictures."""
-    part = _load(job.path, ("digest", "bytes", "rejected"))
+    part = npz.load(job.path, ("digest", "bytes", "rejected"))
     rejected = tuple(Rejection(**json.loads(line)) for line in part["rejected"].tolist())
     return Summary(job, len(part["digest"]), int(part["bytes"].sum()), rejected)
 
 
 def records(job: Job) -> Iterator[tuple[dict[str, Any], str]]:
     """The encoded records of a finished part, without `subject_id`, each with its digest."""
-    part = _load(job.path, (*FIELDS, "digest"))
+    part = npz.load(job.path, (*FIELDS, "digest"))
     for row, known in enumerate(part["digest"].tolist()):
         record = {name: part[name][row] for name in FIELDS}
         texts = {name: str(record[name]) for name in faces_records.TEXTS}
         # NumPy drops zeros at the end of bytes; a JPEG ends in FFD9
         pictures = {name: bytes(record[name]) for name in faces_records.PICTURES}
         yield record | texts | pictures, known
-
-
-def _load(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    # opened here: of a damaged file np.load would leave its own open
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        return {name: stored[name] for name in names}

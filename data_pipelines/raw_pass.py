@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from data_pipelines import augment, pairs, parallel
+from data_pipelines import augment, npz, pairs, parallel
 from data_pipelines.input import KINDS
+from data_pipelines.npz import Arrays
 from ofer_jax import atomic
 
 PART = 100  # pairs a part
@@ -33,7 +34,6 @@ COPIED = ("shape", "expression", "jaw", "neck", "eyes", "global_rotation", "subj
 # Gives a module or an object with detect_batch and what the pass takes of a face, as
 # `ofer_jax.faces` has them; it travels to the workers by its name.
 Faces = Callable[[], Any]
-Arrays = dict[str, np.ndarray]
 # (faces, pictures, the face in each) -> arrays, one row a picture; travels by its name, too.
 Take = Callable[[Any, Sequence[np.ndarray], Sequence[Any]], Arrays]
 
@@ -136,7 +136,7 @@ def _extract_part(
     path, split, rows = job
     source = pairs.open_split(directory, split)
     arrays = raw_part([source[row] for row in rows], take, faces(), variants.of(split))
-    save(path, arrays)
+    npz.save(path, arrays)
     return len(rows)
 
 
@@ -207,18 +207,6 @@ def _rejection(pair: Mapping[str, Any], occluder: str, faults: Sequence[str]) ->
     return line | dict(zip(KINDS, faults[:2], strict=True))
 
 
-def save(path: pathlib.Path, arrays: Mapping[str, Any]) -> None:
-    """Writes an .npz that appears whole or not at all."""
-    with atomic.writing(path) as temporary:
-        np.savez(temporary, **arrays)
-
-
-def load(path: pathlib.Path, names: Sequence[str] | None = None) -> Arrays:
-    """The arrays of an .npz: all, or those of `names` that it has, the others unread."""
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files if names is None or name in names}
-
-
 def parts(where: pathlib.Path, names: Sequence[str] | None = None) -> Iterator[Arrays]:
-    """The parts of a split, in order; `names` as `load` takes them."""
-    return (load(path, names) for path in sorted(where.glob("part-*.npz")))
+    """The parts of a split, in order; `names` as `npz.load` takes them."""
+    return (npz.load(path, names) for path in sorted(where.glob("part-*.npz")))

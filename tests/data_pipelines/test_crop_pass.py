@@ -3,12 +3,11 @@
 import json
 import pathlib
 import shutil
-import types
 
 import numpy as np
 import pytest
 
-from data_pipelines import crop_pass, data_card, finished, raw_pass, records
+from data_pipelines import crop_pass, data_card, finished, npz, raw_pass, records
 from data_pipelines import input as pipeline
 from ofer_jax import faces
 from tests import squares
@@ -70,21 +69,12 @@ def test_meta_names_head_and_data(folder):
         pipeline.read_meta(folder, "test")
 
 
-class Killed(Exception):
-    """In place of the end of the process."""
-
-
 def test_a_killed_pass_goes_on_where_it_stopped(folder, tmp_path):
     expected = run(shutil.copytree(folder, tmp_path / "whole"))
     squares.LOOKED_AT.clear()
 
-    def dies_at_the_third_part() -> types.SimpleNamespace:
-        if len(squares.LOOKED_AT) == 2:
-            raise Killed
-        return squares.stub_faces()
-
-    with pytest.raises(Killed):
-        run(folder, faces=dies_at_the_third_part)
+    with pytest.raises(squares.Killed):
+        run(folder, faces=squares.dies_at_the_third_part)
     assert not (folder / "crops" / "train").exists()
     assert len(list(folder.glob("crops/raw/train/part-*.npz"))) == 2
     assert run(folder) == expected
@@ -125,14 +115,14 @@ def test_workers_change_nothing(folder):
 def test_crops_are_put_together_a_part_at_a_time(folder, monkeypatch):
     """No more than one part's pictures of one array are ever read."""
     sizes = []
-    load = raw_pass.load
+    load = npz.load
 
     def watched(path: pathlib.Path, names=None) -> dict:
         arrays = load(path, names)
         sizes.append(sum(array.nbytes for array in arrays.values()))
         return arrays
 
-    monkeypatch.setattr(raw_pass, "load", watched)
+    monkeypatch.setattr(npz, "load", watched)
     run(folder)
     assert 0 < max(sizes) <= 4 * 224 * 224 * 3
 

@@ -2,7 +2,6 @@
 
 import pathlib
 import shutil
-import types
 
 import numpy as np
 import pytest
@@ -85,18 +84,9 @@ def test_features_of_other_occluders_are_made_again(folder, monkeypatch):
     assert run(folder, BOTH[:1]) == before
 
 
-class Killed(Exception):
-    """In place of the end of the process."""
-
-
 def test_a_killed_pass_goes_on_where_it_stopped(folder):
-    def dies_at_the_third_part() -> types.SimpleNamespace:
-        if len(squares.LOOKED_AT) == 2:
-            raise Killed
-        return squares.stub_faces()
-
-    with pytest.raises(Killed):
-        run(folder, faces=dies_at_the_third_part)
+    with pytest.raises(squares.Killed):
+        run(folder, faces=squares.dies_at_the_third_part)
     assert not list(folder.glob("features_*/train")) and squares.LOOKED_AT == [8, 8]
     assert len(list(folder.glob("features_*/raw/train/part-*.npz"))) == 4
     run(folder)

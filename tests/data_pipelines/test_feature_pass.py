@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from data_pipelines import augment, data_card, feature_pass, finished, raw_pass, records
+from data_pipelines import augment, data_card, feature_pass, finished, npz, raw_pass, records
 from data_pipelines import input as pipeline
 from tests import squares
 
@@ -75,7 +75,7 @@ def test_finished_features_are_left_alone(folder):
     squares.LOOKED_AT.clear()
     assert run(folder, fit=0) == expected
     assert squares.LOOKED_AT == []
-    raw_pass.save(folder / "q.npz", {"mean": np.ones(1, np.float32)})
+    npz.save(folder / "q.npz", {"mean": np.ones(1, np.float32)})
     changed = run(folder, fit=0, projection=folder / "q.npz")
     assert changed["train"]["projection"] != expected["train"]["projection"]
 
