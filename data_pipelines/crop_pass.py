@@ -43,7 +43,7 @@ def run(
     """
     directory = pathlib.Path(directory)
     card = data_card.read(directory)
-    splits = [split for split in ("train", "validation", "test") if card["counts"][split]]
+    splits = data_card.splits(card)
     wanted = {"content_hash": card["content_hash"]}
     missing = [s for s in splits if not finished.is_there(directory, s, NAME, **wanted)]
     files = {f"{name}_{kind}": f"{kind}_{name}" for name in CROPS for kind in KINDS}

@@ -19,6 +19,7 @@ from ofer_jax import atomic
 FILE = "data_card.json"
 FORMAT = 1
 LICENCE = "CC0-1.0"
+SPLITS = ("train", "validation", "test")
 
 
 def content_hash(digests: Iterable[str]) -> str:
@@ -46,6 +47,11 @@ def read(directory: str | os.PathLike) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}): build the data set again") from None
     return card
+
+
+def splits(card: Mapping[str, Any]) -> list[str]:
+    """The splits that hold something."""
+    return [split for split in SPLITS if card["counts"].get(split)]
 
 
 def differences(

@@ -32,7 +32,6 @@ from ofer_jax.encoders import CROPS, Encoder
 PICTURES = 200  # a part, hidden ones counted
 OWN = (*(name for name in COPIED if name != "occluder"), "has_expression")
 FILES = tuple(f"features_{kind}" for kind in KINDS)
-SPLITS = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +84,7 @@ def run(
     """
     directory = pathlib.Path(directory)
     card = data_card.read(directory)
-    splits = [split for split in SPLITS if card["counts"].get(split)]
+    splits = data_card.splits(card)
     seen = Variants(variants, strength)
     drawn = dataclasses.asdict(seen)  # of photographs the only occluder is drawn, too
     of = seen.told() if pairs.kind(card) == pairs.SYNTHETIC else {"variants": drawn}

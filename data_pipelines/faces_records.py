@@ -17,7 +17,6 @@ from data_pipelines import npz, stored
 
 NAME = "faces"
 KIND = "faces"  # what the data card says; the synthetic set says 'open_head'
-SPLITS = ("train", "validation", "test")
 PICTURES = {"crop_112": 112, "crop_224": 224}
 DESCRIPTION = (
     "Pictures of people with FLAME coefficients of each person: ArcFace's aligned crop, a larger "

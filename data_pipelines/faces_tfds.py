@@ -176,7 +176,7 @@ def _write(work: pathlib.Path, done: Sequence[Summary]) -> tuple[pathlib.Path, R
     rows = Rows()
     shards: dict[str, list] = {}
     bar = tqdm.tqdm(total=sum(each.count for each in done), unit="picture", desc="Writing")
-    for split in faces_records.SPLITS:
+    for split in data_card.SPLITS:
         parts = [each for each in done if each.job.split == split]
         if not (count := sum(each.count for each in parts)):
             continue
@@ -215,7 +215,7 @@ def _numbered(split: str, jobs: Sequence[Job], rows: Rows) -> Iterator[dict[str,
 
 
 def _counts(rows: Rows, rejected: Sequence[Rejection]) -> dict[str, Any]:
-    numbers = {split: rows.subject_id.get(split, []) for split in faces_records.SPLITS}
+    numbers = {split: rows.subject_id.get(split, []) for split in data_card.SPLITS}
     return {
         "counts": {split: len(each) for split, each in numbers.items()},
         "subjects": {split: len(set(each)) for split, each in numbers.items()},
@@ -226,11 +226,10 @@ def _counts(rows: Rows, rejected: Sequence[Rejection]) -> dict[str, Any]:
 
 def verify(directory: str | os.PathLike) -> str:
     """The content hash of what is read back; it differs from the card's if files changed."""
-    counts = data_card.read(directory)["counts"]
-    found = [faces_records.open_split(directory, s) for s in faces_records.SPLITS if counts[s]]
-    stream = tqdm.tqdm(
-        itertools.chain(*found), total=sum(counts.values()), unit="picture", desc="Checking"
-    )
+    card = data_card.read(directory)
+    found = [faces_records.open_split(directory, split) for split in data_card.splits(card)]
+    total = sum(card["counts"].values())
+    stream = tqdm.tqdm(itertools.chain(*found), total=total, unit="picture", desc="Checking")
     return data_card.content_hash(f"{prepared.digest(r)} {r['subject_id']}" for r in stream)
 
 

@@ -64,7 +64,7 @@ def run(
     """
     directory = pathlib.Path(directory)
     card = data_card.read(directory)
-    splits = [split for split in ("train", "validation", "test") if card["counts"][split]]
+    splits = data_card.splits(card)
     path = pathlib.Path(projection) if projection else _embedded()
     wanted = Variants(variants, strength)
     if not fit and _done(directory, splits, card, load_projection(path), wanted):

@@ -71,7 +71,7 @@ def _left_out(directory: pathlib.Path) -> Iterator[str]:
         yield f"rejected when built: {reasons.total()}" + (f" ({why})" if why else "")
     for name in PASSES:
         metas = {}
-        for split in ("train", "validation", "test"):
+        for split in data_card.SPLITS:
             if (pipeline.folder(directory, split, name) / "meta.json").is_file():
                 metas[f"{name} {split}"] = pipeline.read_meta(directory, split, name)
         if metas:

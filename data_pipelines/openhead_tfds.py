@@ -139,7 +139,7 @@ def _plan(
         "licence": data_card.LICENCE,
         "head": dict(head),
         "seed": seed,
-        "counts": {split: counts[split] for split in ("train", "validation", "test")},
+        "counts": {split: counts[split] for split in data_card.SPLITS},
         "picture": {"size": records.SIZE, "encoding": "JPEG", "quality": quality},
         "features": docs,
     }

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from data_pipelines import faces_records, npz, parallel, preparation
+from data_pipelines import data_card, faces_records, npz, parallel, preparation
 from data_pipelines.preparation import Settings
 from data_pipelines.sets import Entry, Rejection
 from ofer_jax import openhead
@@ -57,7 +57,7 @@ def jobs(
 ) -> list[Job]:
     """The parts of a build, in the order of its records."""
     made: list[Job] = []
-    for split in faces_records.SPLITS:
+    for split in data_card.SPLITS:
         entries = splits.get(split, ())
         for start in range(0, len(entries), PART):
             chunk = tuple(entries[start : start + PART])
@@ -69,7 +69,7 @@ def jobs(
 def source_hash(splits: Mapping[str, Sequence[Entry]], root: str) -> str:
     """SHA-256 of the entries of all splits and the sizes of their files; not of where they lie."""
     total = hashlib.sha256()
-    for split in faces_records.SPLITS:
+    for split in data_card.SPLITS:
         for entry in splits.get(split, ()):
             total.update(f"{split} {_line(entry, root)}\n".encode())
     return total.hexdigest()

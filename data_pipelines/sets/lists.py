@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from data_pipelines import data_card
 from data_pipelines.sets import paths
 from data_pipelines.sets.entry import BAD_LIST, Fault
 from ofer_jax.pickles import npy
@@ -67,7 +68,7 @@ def assigned(names: Mapping[str, Any]) -> dict[str, str]:
     """Subject (folded) -> split. Raises a ValueError for an unknown split, or one in two lists."""
     out: dict[str, str] = {}
     for split, people in names.items():
-        if split not in ("train", "validation", "test"):
+        if split not in data_card.SPLITS:
             raise ValueError(f"no split {split[:40]!r}; there are train, validation and test")
         for each in people:
             if out.setdefault(paths.fold(each), split) != split:

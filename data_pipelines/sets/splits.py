@@ -7,11 +7,10 @@ Stirling's two halves) is always in the same split.
 import hashlib
 from collections.abc import Collection, Mapping
 
+from data_pipelines import data_card
 from data_pipelines.sets import lists as people
 from data_pipelines.sets import paths
 from data_pipelines.sets.entry import Entry, Listing
-
-SPLITS = ("train", "validation", "test")
 
 
 def split(
@@ -36,7 +35,7 @@ def split(
     given = {paths.fold(name): where for name, where in listing.splits.items()}
     if lists is not None:
         given = people.assigned(lists)
-    out: dict[str, list[Entry]] = {name: [] for name in SPLITS}
+    out: dict[str, list[Entry]] = {name: [] for name in data_card.SPLITS}
     for entry in listing.entries:
         where = given.get(paths.fold(entry.subject))
         if where is None and lists is not None and "train" in lists:
