@@ -3,15 +3,15 @@
     DIR/crops/SPLIT/crop_112_clean.npy [N, 112, 112, 3], crop_224_clean.npy [N, 224, 224, 3], the
     same of the occluded pictures (uint8 RGB), the coefficients, meta.json, rejected.jsonl
 
-Stage 1 (`raw_pass`) finds the faces and cuts the crops, in parts; stage 2 (here) puts the parts
-together, one at a time: a crop pass needs the memory of one part (38 MB) a worker, and twice the
-finished size (376 kB a pair) on disk until it is done.
+Stage 1 (`raw_pass`) finds the faces and cuts the crops, in parts; stage 2 (`finished`) puts the
+parts together, one at a time: a crop pass needs the memory of one part (38 MB) a worker, and twice
+the finished size (376 kB a pair) on disk until it is done.
 """
 
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,7 @@ from data_pipelines import data_card, finished, raw_pass
 from data_pipelines import input as pipeline
 from data_pipelines.input import CROPS, KINDS
 from data_pipelines.npz import Arrays
-from data_pipelines.raw_pass import COPIED, Faces
-from ofer_jax import atomic
+from data_pipelines.raw_pass import Faces
 
 NAME = "crops"
 
@@ -52,7 +51,7 @@ def run(
         raw_pass.extract(directory, missing, raw, take, faces, workers)
         for split in missing:
             target = pipeline.folder(directory, split, NAME)
-            collect(raw / split, target, card, files, features=NAME, projection="")
+            finished.collect(raw / split, target, card, files, features=NAME, projection="")
             shutil.rmtree(raw / split)
         shutil.rmtree(raw)
     return {split: pipeline.read_meta(directory, split, NAME) for split in splits}
@@ -67,48 +66,3 @@ def take(
     """The crops of one face a picture, uint8 RGB [N, 112, 112, 3] and [N, 224, 224, 3]."""
     pairs = list(zip(pictures, found, strict=True))
     return {name: np.stack([getattr(faces, name)(*pair) for pair in pairs]) for name in names}
-
-
-def collect(
-    parts: pathlib.Path,
-    target: pathlib.Path,
-    card: Mapping[str, Any],
-    large: Mapping[str, str],
-    **own: Any,
-) -> dict[str, Any]:
-    """Puts the parts of a split together in the folder `target`, named as the split.
-
-    Args:
-      parts: the folder of the parts.
-      target: appears whole or not at all.
-      card: of the data set.
-      large: the array in the parts of each file (without .npy) that is written part by part.
-      own: what the meta tells of the pass (`finished.describe`).
-
-    Returns:
-      The meta.
-    """
-    small = list(raw_pass.parts(parts, (*COPIED, "has_expression", "rejected")))
-    rejected = [line for part in small for line in part.pop("rejected").tolist()]
-    kept = [part for part in small if "subject" in part]
-    if not kept:
-        raise finished.no_face(target.name)
-    count = sum(len(part["subject"]) for part in kept)
-    with atomic.replacing_folder(target) as work:
-        for name in kept[0]:
-            np.save(work / f"{name}.npy", np.concatenate([part[name] for part in kept]))
-        for file, name in large.items():
-            _join(parts, name, count, work / f"{file}.npy")
-        return finished.describe(work, card, target.name, count, rejected, **own)
-
-
-def _join(parts: pathlib.Path, name: str, count: int, path: pathlib.Path) -> None:
-    """One array of all parts, written to `path` part by part."""
-    start, out = 0, None
-    for part in raw_pass.parts(parts, (name,)):
-        if name in part:
-            rows = part[name]
-            if out is None:
-                out = np.lib.format.open_memmap(path, "w+", rows.dtype, (count, *rows.shape[1:]))
-            out[start : start + len(rows)] = rows
-            start += len(rows)

@@ -99,9 +99,7 @@ def run(
             own = {"features": encoder.name, "width": encoder.width, "projection": encoder.digest}
             target = pipeline.folder(directory, split, encoder.name)
             own |= {"encoder": encoder.identity, **of}
-            crop_pass.collect(
-                raw / split, target, card, dict(zip(FILES, FILES, strict=True)), **own
-            )
+            finished.collect(raw / split, target, card, dict(zip(FILES, FILES, strict=True)), **own)
         shutil.rmtree(raw)
     return {
         f"{e.name} {split}": pipeline.read_meta(directory, split, e.name)

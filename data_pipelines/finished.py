@@ -1,4 +1,4 @@
-"""The finished folder of a split, as the feature pass and the crop pass leave it.
+"""The finished folder of a split, as the feature, crop and encoder passes leave it.
 
     DIR/PASS/SPLIT/*.npy, meta.json, rejected.jsonl (a line a rejected pair, with the reason)
 
@@ -11,7 +11,56 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from data_pipelines import input as pipeline
+from data_pipelines import raw_pass
+from ofer_jax import atomic
+
+
+def collect(
+    parts: pathlib.Path,
+    target: pathlib.Path,
+    card: Mapping[str, Any],
+    large: Mapping[str, str],
+    **own: Any,
+) -> dict[str, Any]:
+    """Puts the parts of a split together in the folder `target`, named as the split.
+
+    Args:
+      parts: the folder of the parts.
+      target: appears whole or not at all.
+      card: of the data set.
+      large: the array in the parts of each file (without .npy) that is written part by part.
+      own: what the meta tells of the pass (`describe`).
+
+    Returns:
+      The meta.
+    """
+    small = list(raw_pass.parts(parts, (*raw_pass.COPIED, "has_expression", "rejected")))
+    rejected = [line for part in small for line in part.pop("rejected").tolist()]
+    kept = [part for part in small if "subject" in part]
+    if not kept:
+        raise no_face(target.name)
+    count = sum(len(part["subject"]) for part in kept)
+    with atomic.replacing_folder(target) as work:
+        for name in kept[0]:
+            np.save(work / f"{name}.npy", np.concatenate([part[name] for part in kept]))
+        for file, name in large.items():
+            _join(parts, name, count, work / f"{file}.npy")
+        return describe(work, card, target.name, count, rejected, **own)
+
+
+def _join(parts: pathlib.Path, name: str, count: int, path: pathlib.Path) -> None:
+    """One array of all parts, written to `path` part by part."""
+    start, out = 0, None
+    for part in raw_pass.parts(parts, (name,)):
+        if name in part:
+            rows = part[name]
+            if out is None:
+                out = np.lib.format.open_memmap(path, "w+", rows.dtype, (count, *rows.shape[1:]))
+            out[start : start + len(rows)] = rows
+            start += len(rows)
 
 
 def describe(
