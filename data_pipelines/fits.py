@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from data_pipelines import npz, sets
 from data_pipelines.sets import Mesh
-from ofer_jax import atomic
+from ofer_jax import atomic, openhead
 from ofer_jax.flame import FlameModel, fit
 
 SPREAD, CHUNK = 8, 16  # frames for a shape; frames fitted at once
@@ -71,10 +71,10 @@ def run(
         count, fitted, rejected (by reason), and the mean, 95 % and largest mean residual (mm).
 
     Raises:
-        ValueError: `out` holds fits with other settings.
+        ValueError: `out` holds fits with other settings, or the weights are none.
     """
-    _same_settings(out, head, options, weights)
     fitter = _Fitter(head, out, options, fit.prepare(head, weights, options.fit))
+    _same_settings(out, head, options, weights)
     rejected: list[dict[str, str]] = []
     with tqdm(total=len(meshes), unit="mesh", desc="fitting") as bar:
         for _, group in itertools.groupby(meshes, lambda mesh: mesh.subject):
@@ -285,8 +285,9 @@ def _same_settings(
     out: Path, head: FlameModel, options: Options, weights: np.ndarray | None
 ) -> None:
     """Writes the settings, or raises if there are others."""
-    looked = head.num_vertices if weights is None else int(np.count_nonzero(weights))
-    wanted = {"head": head.identity, **dataclasses.asdict(options), "vertices": looked}
+    looked = np.ones(head.num_vertices) if weights is None else np.asarray(weights, np.float64)
+    known = openhead.digest({"weights": looked})
+    wanted = {"head": head.identity, **dataclasses.asdict(options), "weights": known}
     path = out / "settings.json"
     if not path.exists():
         atomic.write_text(path, json.dumps(wanted, indent=1) + "\n")

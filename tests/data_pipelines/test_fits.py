@@ -113,9 +113,14 @@ def test_a_rerun_makes_what_is_missing_and_nothing_else(folder, head, weights, f
         np.testing.assert_allclose(row["mean_residual"], 0, atol=0.1 * MM)
 
 
-def test_other_settings_need_another_folder(folder, head, fitted):
+def test_other_settings_need_another_folder(folder, head, weights, fitted):
     with pytest.raises(ValueError, match="other settings"):
-        fits.run(folder[0], head, fitted[0], fits.Options(unit=0.001))
+        fits.run(folder[0], head, fitted[0], fits.Options(unit=0.001), weights)
+    with pytest.raises(ValueError, match="other settings"):  # as many vertices, but others
+        fits.run(folder[0], head, fitted[0], fits.Options(), weights[::-1])
+    with pytest.raises(ValueError, match="weights has shape"):
+        fits.run(folder[0], head, fitted[0] / "new", fits.Options(), weights[1:])
+    assert not (fitted[0] / "new").exists()
 
 
 def test_a_sheet_shows_each_fit(folder, head, fitted):
