@@ -1,11 +1,18 @@
-"""A tiny data set, built once for all passes over it."""
+"""The open head, and a tiny data set, built once for all passes over it."""
 
 import pathlib
 import shutil
 
 import pytest
 
+from ofer_jax import flame, openhead
 from tests import squares
+
+
+@pytest.fixture(scope="session")
+def head() -> flame.FlameModel:
+    """The open head."""
+    return flame.load(openhead.head_path())
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,9 @@ import trimesh
 
 from data_pipelines import fit_sheet, fits, sets
 from data_pipelines.sets import Mesh
-from ofer_jax import flame, openhead
+from ofer_jax import flame
 
 MM = 1e-3
-
-
-@pytest.fixture(scope="module")
-def head() -> flame.FlameModel:
-    return flame.load(openhead.head_path())
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,8 @@ import pytest
 
 from data_pipelines import inspection, pairs
 from data_pipelines.synthetic import example
-from ofer_jax import camera, flame, openhead
+from ofer_jax import camera, flame
 from tests import squares
-
-
-@pytest.fixture(scope="module")
-def head():
-    return flame.load(openhead.head_path())
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,6 @@ from ofer_jax import flame, openhead
 
 
 @pytest.fixture(scope="module")
-def head() -> flame.FlameModel:
-    return flame.load(openhead.head_path())
-
-
-@pytest.fixture(scope="module")
 def surface() -> dict[str, np.ndarray]:
     return openhead.surface()
 
