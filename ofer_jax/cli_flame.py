@@ -67,7 +67,7 @@ def _run(args: argparse.Namespace, command: str) -> int:
 def _report(
     found: "Files", model: "FlameModel", surface: "dict[str, np.ndarray]", said: bool
 ) -> list[str]:
-    how = "as you say" if said else "by its name" if found.model.suffix == ".pkl" else "recorded"
+    how = "as you say" if said else "by its name" if found.pickled else "recorded"
     known = f"{model.release} ({how})" if model.release else "not told by its name; say --release"
     sizes = (model.num_vertices, len(model.faces), model.num_shape, model.num_expression)
     joints = f", {len(model.parents)} joints"

@@ -49,7 +49,7 @@ def read(path: str | PathLike[str]) -> People:
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError(f"it has more than {_MAX_BYTES >> 20} MB")
         data = path.read_bytes()
-        people = _pickled(data) if path.suffix in (".npy", ".pkl") else _text(data)
+        people = _pickled(data) if path.suffix.lower() in (".npy", ".pkl") else _text(data)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not a list of people: {short(error)}") from None
     if not people.names and not people.rows:

@@ -31,6 +31,16 @@ class Files:
     masks: Path | None = None
     front: Path | None = None
 
+    @property
+    def pickled(self) -> bool:
+        """Whether the model is FLAME's own file, not our `.npz`."""
+        return is_pickle(self.model)
+
+
+def is_pickle(path: Path) -> bool:
+    """By its name."""
+    return path.suffix.lower() == ".pkl"
+
 
 def find(
     path: PathLike,
@@ -47,7 +57,7 @@ def find(
     if not path.exists():
         raise FileNotFoundError(f"no head model at {path}")
     model = _only_model(path) if path.is_dir() else path
-    beside = _files(model.parent) if model.suffix == ".pkl" else []
+    beside = _files(model.parent) if is_pickle(model) else []
 
     def named(given: PathLike | None, name: str) -> Path | None:
         same = [p for p in beside if p.name.lower() == name.lower()]
@@ -69,7 +79,7 @@ def _only_model(folder: Path) -> Path:
     models = [
         path
         for path in _files(folder)
-        if path.suffix in (".pkl", ".npz") and not _NO_MODEL.search(path.name)
+        if path.suffix.lower() in (".pkl", ".npz") and not _NO_MODEL.search(path.name)
     ]
     if not models:
         raise ValueError(f"{folder} holds no head model (.pkl or .npz)")
@@ -79,7 +89,7 @@ def _only_model(folder: Path) -> Path:
 
 
 def _front(beside: list[Path]) -> Path | None:
-    found = [p for p in beside if p.suffix in (".npy", ".txt") and _FRONT.search(p.name)]
+    found = [p for p in beside if p.suffix.lower() in (".npy", ".txt") and _FRONT.search(p.name)]
     if len(found) > 1:
         raise ValueError(
             f"{_names(found)} could each be the front-face vertices; name the one (--front)"

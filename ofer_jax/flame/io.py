@@ -96,7 +96,7 @@ def read_bytes(path: Path, what: str) -> bytes:
 
 
 def _model_arrays(path: Path, data: bytes) -> dict[str, np.ndarray]:
-    if path.suffix == ".pkl":
+    if files.is_pickle(path):
         try:
             return official.model_arrays(data)
         except ValueError as error:

@@ -60,7 +60,7 @@ def surface(
 def of_files(found: Files, model: FlameModel) -> dict[str, np.ndarray]:
     """`surface` of files that were found, for the model that was read from them."""
     out = facemesh.known_points(model)
-    if found.model.suffix != ".pkl":
+    if not found.pickled:
         out |= _stored(found.model, model)
     if found.front is not None:
         out["region_front"] = _front(found.front, model)
@@ -132,7 +132,7 @@ def _front(path: Path, model: FlameModel) -> np.ndarray:
     try:
         if len(data) > _MAX_LIST:
             raise ValueError(f"it has {len(data)} bytes")
-        numbers = npy_array(data).reshape(-1) if path.suffix == ".npy" else _numbers(data)
+        numbers = npy_array(data).reshape(-1) if path.suffix.lower() == ".npy" else _numbers(data)
         return _region("region_front", numbers, model)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{path} is not a list of vertex numbers: {line(error)}") from error

@@ -72,6 +72,16 @@ def test_a_folder_stands_for_its_model_and_what_lies_beside_it(model, tmp_path):
     )
 
 
+def test_capitals_change_nothing(model, tmp_path):
+    path = flame_files.write(tmp_path, model, masks={"face": [1]}, front=[2])
+    for beside in list(tmp_path.iterdir()):
+        beside.rename(beside.with_suffix(beside.suffix.upper()))
+    read, surface = flame.load(tmp_path), flame.surface(tmp_path)
+    assert read.name == path.stem
+    np.testing.assert_array_equal(read.lmk_faces_idx, model.lmk_faces_idx)
+    assert surface["region_face"].tolist() == [1] and surface["region_front"].tolist() == [2]
+
+
 def test_what_is_given_goes_first(model, tmp_path):
     flame_files.write(tmp_path, model, front=[2])
     given = files.find(tmp_path, "a.npy", "b.pkl", "c.txt")
