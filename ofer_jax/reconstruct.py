@@ -103,7 +103,7 @@ class Reconstructor:
         self.head = head
         self.bundle = bundle
         self.surface = surface
-        self._inputs_of = self._check_features()
+        self.sees = self._check_features()
         # One at a time is as fast on a CPU, whose cores the K candidates keep busy.
         self.chunk = 1 if jax.default_backend() == "cpu" else 8
         self._programs: dict[tuple[int, int], Callable[..., dict[str, Array]]] = {}
@@ -172,8 +172,8 @@ class Reconstructor:
         for start in range(0, len(found), self.chunk):
             part = list(found[start : start + self.chunk])
             padded = part + part[:1] * (self.chunk - len(part))
-            inputs = _inputs(padded, seed, self._inputs_of)
-            outputs = jax.device_get(program(self._arrays, inputs))
+            inputs = _inputs(padded, seed, self.sees)
+            outputs = jax.device_get(program(self.arrays, inputs))
             for i, one in enumerate(part):
                 results.append(self._result(one, seed, {k: v[i] for k, v in outputs.items()}))
         return results
@@ -193,8 +193,8 @@ class Reconstructor:
             configs = self.bundle.config["tasks"]
             jitted = jax.jit(lambda arrays, inputs: chain.run(configs, *key, arrays, inputs))
             try:
-                inputs = _abstract_inputs(self.chunk, self._inputs_of)
-                lowered = jitted.lower(self._arrays, inputs)
+                inputs = _abstract_inputs(self.chunk, self.sees)
+                lowered = jitted.lower(self.arrays, inputs)
             except Exception as error:  # any kind: flax, shape and key errors of a wrong bundle
                 line = " ".join(str(error).split())[:160]
                 raise ValueError(
@@ -204,7 +204,7 @@ class Reconstructor:
         return self._programs[key]
 
     @cached_property
-    def _arrays(self) -> dict[str, Any]:
+    def arrays(self) -> dict[str, Any]:
         """What the program reads besides the faces: passed, never compiled in."""
         config = self.bundle.config["tasks"]["idrank"]
         rank = idrank.constants(config, self.head, self.surface["region_front"])
@@ -323,7 +323,7 @@ def _doubts(face: faces.Face) -> tuple[str, ...]:
 def _inputs(found: Sequence[Found], seed: int, seen: str) -> dict[str, Any]:
     return {
         "features": _crops(found) if seen == "crops" else _open_features(found),
-        "key": jnp.stack([_key(f, seed) for f in found]),
+        "key": jnp.stack([key_of(f, seed) for f in found]),
         "points": np.stack([f.face.points[:, :2] for f in found]).astype(np.float32),
         "keypoints": np.stack([f.face.keypoints for f in found]).astype(np.float32),
         "use_mesh": np.array([f.face.presence >= PRESENCE for f in found]),
@@ -360,7 +360,8 @@ def _abstract_inputs(chunk: int, seen: str) -> dict[str, Any]:
     }
 
 
-def _key(found: Found, seed: int) -> Array:
+def key_of(found: Found, seed: int) -> Array:
+    """The random key of a face: of the seed, the picture's pixels and the number of the face."""
     key = jax.random.key(seed)
     for start in (0, 4):
         word = int.from_bytes(found.photo.digest[start : start + 4], "little")
