@@ -69,20 +69,20 @@ def eps_from_v(
     return s * xt + a * v
 
 
-def to_eps(
+def to_x0(
     schedule: Schedule,
     prediction: Float[Array, "B *D"],
     xt: Float[Array, "B *D"],
     t: Int[Array, "B"],
     prediction_type: PredictionType,
 ) -> Float[Array, "B *D"]:
-    """A network's output, whatever it predicts, as noise. Raises ValueError on another type."""
+    """A network's output, whatever it predicts, as x0. Raises ValueError on another type."""
     if prediction_type == "eps":
-        return prediction
+        return x0_from_eps(schedule, xt, t, prediction)
     if prediction_type == "v":
-        return eps_from_v(schedule, xt, t, prediction)
+        return x0_from_v(schedule, xt, t, prediction)
     if prediction_type == "x0":
-        return eps_from_x0(schedule, xt, t, prediction)
+        return prediction
     raise ValueError(f"prediction_type must be 'eps', 'v' or 'x0'; got {prediction_type!r}")
 
 

@@ -1,17 +1,24 @@
-"""Samplers: from noise to data with a network that predicts the noise; one `lax.scan` each.
+"""Samplers: from noise to data with a network that predicts the clean value, in one `lax.scan`.
+
+A `Solver` is a table of numbers: over its N steps, the step of the schedule that it visits and what
+x, the predicted x0 of this and earlier steps, and fresh noise z are multiplied by,
+
+    x'  = from_x x + from_x0[0] x0 + from_x0[1] x0_prev + ... + from_z z,
+
+and the x of the last step is the sample. All that follow are such tables; `sample` runs them.
 
 DDPM walks down all T steps of q's posterior (Ho et al. 2020, algorithm 2):
 
     x_{t-1} = (xt - beta_t / s_t eps) / sqrt(alpha_t) + sqrt(posterior_variance_t) z
 
-DDM writes the same mean as the posterior's, of x0(xt, eps) and xt; the two differ by the rounding
-of the tables alone.
+DDM writes the same mean as the posterior's, of x0 and xt; the two differ by the rounding of the
+tables alone.
 
 DDIM visits N of them, t_0 = T - 1 > ... > t_{N-1} = 0 (Song et al. 2021, eq. 12 and 16), with
 abar and abar' at a step and at the next one (abar' = 1 after the last):
 
     sigma = eta sqrt((1 - abar') / (1 - abar)) sqrt(1 - abar / abar')
-    x'    = sqrt(abar') x0(xt, eps) + sqrt(1 - abar' - sigma^2) eps + sigma z
+    x'    = sqrt(abar') x0 + sqrt(1 - abar' - sigma^2) eps + sigma z
 
 With N = T and eta = 1 it is DDPM. `official_ddim` is what the published program runs under that
 name, kept to the letter for comparison: it is wrong.
@@ -29,218 +36,71 @@ noise of an example depends on its key only, not on its batch mates or the numbe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ofer_jax.arrays import Array, Float, Int, Key
-from ofer_jax.diffusion import gaussian
 from ofer_jax.diffusion.schedule import Schedule
 
-PredictEps = Callable[[Float[Array, "B *D"], Int[Array, "B"]], Float[Array, "B *D"]]
+PredictX0 = Callable[[Float[Array, "B *D"], Int[Array, ""]], Float[Array, "B *D"]]
 
 
-def ddpm(
-    schedule: Schedule,
-    predict_eps: PredictEps,
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Solver:
+    """A sampler's tables over its N steps; H is how many predictions of x0 it looks at."""
+
+    times: Int[Array, "N"]  # the schedule's step, T - 1 the noisiest
+    from_x: Float[Array, "N"]
+    from_x0: Float[Array, "N H"]  # this step's first
+    from_z: Float[Array, "N"]
+    draws: bool = dataclasses.field(metadata={"static": True})  # False: from_z is all zero
+
+    @property
+    def num_steps(self) -> int:
+        """N, the number of network evaluations."""
+        return self.times.shape[0]
+
+
+def sample(
+    solver: Solver,
+    predict_x0: PredictX0,
     key: Key[Array, "*B"],
     shape: tuple[int, ...],
     *,
-    noise: Float[Array, "T B *D"] | None = None,
-) -> Float[Array, "B *D"]:
-    """Draws x0 in T steps.
-
-    `predict_eps(xt, t)` gets the steps as int32 [B]. `key` is one typed key, from which each
-    example derives its own by its number in the batch, or a key for each example [B]. `noise`
-    [T, B, *D] takes the place of the drawn noise: the start, then the z of steps T - 1 to 1.
-    """
-    from_eps = schedule.betas / schedule.sqrt_one_minus_alpha_bar
-    sqrt_alpha = jnp.sqrt(1 - schedule.betas)
-
-    def mean(x: Array, t: Array) -> Array:
-        predicted = gaussian.at(from_eps, t, x) * predict_eps(x, t)
-        return (x - predicted) / gaussian.at(sqrt_alpha, t, x)
-
-    return _ancestral(schedule, mean, key, shape, noise)
-
-
-def ddm(
-    schedule: Schedule,
-    predict_eps: PredictEps,
-    key: Key[Array, "*B"],
-    shape: tuple[int, ...],
-    *,
-    noise: Float[Array, "T B *D"] | None = None,
-) -> Float[Array, "B *D"]:
-    """`ddpm` with the mean in the posterior's form; the same arguments."""
-
-    def mean(x: Array, t: Array) -> Array:
-        x0 = gaussian.x0_from_eps(schedule, x, t, predict_eps(x, t))
-        return gaussian.posterior_mean(schedule, x0, x, t)
-
-    return _ancestral(schedule, mean, key, shape, noise)
-
-
-def _ancestral(
-    schedule: Schedule,
-    mean: Callable[[Array, Array], Array],
-    key: Key[Array, "*B"],
-    shape: tuple[int, ...],
-    noise: Array | None,
-) -> Float[Array, "B *D"]:
-    """All T steps, each from the posterior of that mean."""
-    draw = _noise_source(key, shape, schedule.num_steps, noise)
-
-    def step(x: Array, i: Array) -> tuple[Array, None]:
-        t = jnp.full(shape[:1], schedule.num_steps - 1 - i, jnp.int32)
-        variance = gaussian.posterior_variance(schedule, t, x)
-        return (mean(x, t) + jnp.sqrt(variance) * draw(i + 1)).astype(x.dtype), None
-
-    return jax.lax.scan(step, draw(0), jnp.arange(schedule.num_steps))[0]
-
-
-def ddim(
-    schedule: Schedule,
-    predict_eps: PredictEps,
-    key: Key[Array, "*B"],
-    shape: tuple[int, ...],
-    *,
-    steps: int = 50,
-    eta: float = 1.0,
     noise: Float[Array, "N B *D"] | None = None,
 ) -> Float[Array, "B *D"]:
-    """Draws x0 in `steps` steps; arguments as for `ddpm`, `noise` being [steps, B, *D].
+    """Draws x0 of `shape` [B, *D] in the solver's steps.
 
-    `eta` 0 is deterministic from the start noise on and settles some percent too wide on learnt
-    networks; 1 has DDPM's noise. Raises ValueError unless 1 <= steps <= T and 0 <= eta <= 1.
+    Args:
+      solver: made by one of the functions below.
+      predict_x0: gets x and the number of the solver's step, int32 0 .. N - 1; the step of the
+        schedule is `solver.times` of it.
+      key: one typed key, from which each example derives its own by its number in the batch, or a
+        key for each example [B].
+      shape: of the result.
+      noise: [N, B, *D] takes the place of the drawn noise: the start, then the z of all steps but
+        the last, which has none; of a solver that draws none, the start alone [1, B, *D].
     """
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta must lie in 0..1; got {eta}")
-    times = jnp.asarray(ddim_times(schedule.num_steps, steps))
-    draw = _noise_source(key, shape, steps, noise)
-    from_x, from_eps, from_z = _ddim_coefficients(schedule, times, eta)
-
-    def step(x: Array, i: Array) -> tuple[Array, None]:
-        eps = predict_eps(x, jnp.full(shape[:1], times[i], jnp.int32))
-        x = (from_x[i] * x + from_eps[i] * eps).astype(x.dtype)
-        return (x if eta == 0 else x + (from_z[i] * draw(i + 1)).astype(x.dtype)), None
-
-    return jax.lax.scan(step, draw(0), jnp.arange(steps))[0]
-
-
-def ddim_times(num_steps: int, steps: int) -> np.ndarray:
-    """The steps that DDIM visits, int32 [steps]: evenly spread from num_steps - 1 down to 0."""
-    if not 1 <= steps <= num_steps:
-        raise ValueError(f"steps must lie in 1..{num_steps}; got {steps}")
-    return np.round(np.linspace(num_steps - 1, 0, steps)).astype(np.int32)
-
-
-def official_ddim(
-    schedule: Schedule,
-    predict_eps: PredictEps,
-    key: Key[Array, "*B"],
-    shape: tuple[int, ...],
-    *,
-    noise: Float[Array, "1 B *D"] | None = None,
-) -> Float[Array, "B *D"]:
-    """The published program's "DDIM", with its faults; arguments as for `ddpm`, only the start is
-    drawn.
-
-    It visits t = T - 1, T - 5, ..., 3, -1 without noise, and each step's target is the level of
-    t - 1, not that of the next step t - 4: x keeps more noise than the network is then told. The
-    last step, t = -1, reads the tables' last row, as if x were pure noise. An exact denoiser of
-    1.00 +- 0.30 gives 0.40 +- 0.74. Raises ValueError unless T is a multiple of 4.
-    """
-    count = schedule.num_steps
-    if count % 4:
-        raise ValueError(f"official_ddim needs a number of steps divisible by 4; got {count}")
-    times = jnp.arange(count - 1, -2, -4, dtype=jnp.int32)
-    start = _noise_source(key, shape, 1, noise)(0)
-
-    def step(x: Array, t: Array) -> tuple[Array, None]:
-        seen = jnp.full(shape[:1], t, jnp.int32)
-        eps = predict_eps(x, seen)
-        x0 = gaussian.x0_from_eps(schedule, x, seen, eps)
-        return gaussian.q_sample(schedule, x0, seen - 1, eps).astype(x.dtype), None
-
-    return jax.lax.scan(step, start, times)[0]
-
-
-def dpm(
-    schedule: Schedule,
-    predict_eps: PredictEps,
-    key: Key[Array, "*B"],
-    shape: tuple[int, ...],
-    *,
-    steps: int = 30,
-    noise: Float[Array, "N B *D"] | None = None,
-) -> Float[Array, "B *D"]:
-    """Draws x0 in `steps` steps of second order; arguments as for `ddim`.
-
-    From an exact Gaussian denoiser, 30 steps give the standard deviation to 2 %, at which `ddim`
-    with eta 1 takes several hundred. Raises ValueError unless 1 <= steps <= T.
-    """
-    times = dpm_times(schedule, steps)
-    draw = _noise_source(key, shape, steps, noise)
-    from_x, from_d, from_z, extrapolate = _dpm_coefficients(schedule, times)
-
-    def step(carry: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
-        x, x0_prev = carry
-        t = jnp.full(shape[:1], times[i], jnp.int32)
-        x0 = gaussian.x0_from_eps(schedule, x, t, predict_eps(x, t)).astype(x.dtype)
-        d = x0 + extrapolate[i] * (x0 - x0_prev)
-        x = from_x[i] * x + from_d[i] * d + from_z[i] * draw(i + 1)
-        return (x.astype(x0.dtype), x0), None
-
+    draw = _noise_source(key, shape, solver.num_steps if solver.draws else 1, noise)
     start = draw(0)
-    (x, _), _ = jax.lax.scan(step, (start, jnp.zeros_like(start)), jnp.arange(steps))
-    return x
 
+    def step(carry: tuple[Array, list[Array]], i: Array) -> tuple[tuple[Array, list[Array]], None]:
+        x, past = carry
+        seen = [predict_x0(x, i).astype(x.dtype), *past]
+        new = solver.from_x[i] * x
+        for weight, x0 in zip(solver.from_x0[i], seen, strict=True):
+            new = new + weight * x0
+        if solver.draws:
+            new = new + solver.from_z[i] * draw(i + 1)
+        return (new.astype(x.dtype), seen[:-1]), None
 
-def dpm_times(schedule: Schedule, steps: int) -> Int[Array, "N"]:
-    """The steps that `dpm` visits: T - 1 to 0, evenly spread over lambda but never one twice."""
-    last = schedule.num_steps - 1
-    if not 1 <= steps <= last + 1:
-        raise ValueError(f"steps must lie in 1..{last + 1}; got {steps}")
-    noisy = jnp.log(schedule.one_minus_alpha_bar / schedule.alpha_bar)  # -2 lambda, growing
-    wanted = jnp.linspace(noisy[-1], noisy[0], steps)
-    near = jnp.round(jnp.interp(wanted, noisy, jnp.arange(last + 1.0))).astype(jnp.int32)
-    ahead = jnp.arange(steps)[::-1]  # a step must leave room for those still to come
-    distinct = jax.lax.cummax(near - ahead, reverse=True) + ahead
-    return jnp.minimum(distinct, last - jnp.arange(steps))
-
-
-def _dpm_coefficients(
-    schedule: Schedule, times: Int[Array, "N"]
-) -> tuple[Float[Array, "N"], Float[Array, "N"], Float[Array, "N"], Float[Array, "N"]]:
-    """What each step multiplies x, D, z and x0 - x0_prev by; the last step returns x0."""
-    bar, rest = schedule.alpha_bar[times], schedule.one_minus_alpha_bar[times]
-    h = 0.5 * jnp.diff(jnp.log(bar / rest))
-    gain = -jnp.expm1(-2 * h)
-    zero, one = jnp.zeros_like(bar[:1]), jnp.ones_like(bar[:1])
-    from_x = jnp.concatenate([rest[1:] / rest[:-1] * jnp.sqrt(bar[:-1] / bar[1:]), zero])
-    from_d = jnp.concatenate([jnp.sqrt(bar[1:]) * gain, one])
-    from_z = jnp.concatenate([jnp.sqrt(rest[1:] * gain), zero])
-    extrapolate = jnp.concatenate([zero, 0.5 * h[1:] / h[:-1], zero])[: len(times)]
-    return from_x, from_d, from_z, extrapolate
-
-
-def _ddim_coefficients(
-    schedule: Schedule, times: Int[Array, "N"], eta: float
-) -> tuple[Float[Array, "N"], Float[Array, "N"], Float[Array, "N"]]:
-    """What each step multiplies x, eps and z by.
-
-    Differences of alpha_bar are taken on 1 - alpha_bar, which keeps its digits near step 0.
-    """
-    bar, rest = schedule.alpha_bar[times], schedule.one_minus_alpha_bar[times]
-    next_bar = jnp.concatenate([bar[1:], jnp.ones_like(bar[:1])])
-    next_rest = jnp.concatenate([rest[1:], jnp.zeros_like(rest[:1])])
-    variance = eta**2 * (next_rest / rest) * (rest - next_rest) / next_bar
-    ratio = jnp.sqrt(next_bar / bar)
-    from_eps = jnp.sqrt(jnp.maximum(next_rest - variance, 0.0)) - ratio * jnp.sqrt(rest)
-    return ratio, from_eps, jnp.sqrt(variance)
+    past = [jnp.zeros_like(start)] * (solver.from_x0.shape[1] - 1)
+    return jax.lax.scan(step, (start, past), jnp.arange(solver.num_steps))[0][0]
 
 
 def _noise_source(
@@ -261,3 +121,134 @@ def _noise_source(
         return one(keys)
 
     return draw
+
+
+# ---------------------------------------------------------------- all steps of the schedule
+
+
+def ddpm(schedule: Schedule) -> Solver:
+    """All T steps, the mean as the published program writes it."""
+    betas, rest = _wide(schedule.betas), _wide(schedule.sqrt_one_minus_alpha_bar) ** 2
+    shrink = np.sqrt(1 - betas)
+    from_x = (1 - betas / rest) / shrink
+    from_x0 = betas / rest * _wide(schedule.sqrt_alpha_bar) / shrink
+    return _ancestral(schedule, from_x, from_x0)
+
+
+def ddm(schedule: Schedule) -> Solver:
+    """`ddpm` with the mean in the posterior's form."""
+    return _ancestral(
+        schedule, _wide(schedule.posterior_mean_xt), _wide(schedule.posterior_mean_x0)
+    )
+
+
+def _ancestral(schedule: Schedule, from_x: np.ndarray, from_x0: np.ndarray) -> Solver:
+    """All T steps, each from the posterior of that mean; the tables as the schedule's, step 0
+    first."""
+    from_z = np.sqrt(_wide(schedule.posterior_variance))
+    times = np.arange(schedule.num_steps)[::-1]
+    return _solver(schedule, times, from_x[::-1], [from_x0[::-1]], from_z[::-1])
+
+
+# ---------------------------------------------------------------- some of them
+
+
+def ddim(schedule: Schedule, *, steps: int = 50, eta: float = 1.0) -> Solver:
+    """`steps` steps of first order.
+
+    `eta` 0 is deterministic from the start noise on and settles some percent too wide on learnt
+    networks; 1 has DDPM's noise. Raises ValueError unless 1 <= steps <= T and 0 <= eta <= 1.
+    """
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta must lie in 0..1; got {eta}")
+    times = ddim_times(schedule.num_steps, steps)
+    bar, rest = _levels(schedule, times)
+    # Differences of alpha_bar are taken on 1 - alpha_bar, which keeps its digits near step 0.
+    variance = eta**2 * (rest[1:] / rest[:-1]) * (rest[:-1] - rest[1:]) / bar[1:]
+    from_eps = np.sqrt(np.maximum(rest[1:] - variance, 0.0))
+    from_x = from_eps / np.sqrt(rest[:-1])
+    from_x0 = np.sqrt(bar[1:]) - from_x * np.sqrt(bar[:-1])
+    return _solver(schedule, times, from_x, [from_x0], np.sqrt(variance))
+
+
+def ddim_times(num_steps: int, steps: int) -> np.ndarray:
+    """The steps that DDIM visits, int32 [steps]: evenly spread from num_steps - 1 down to 0."""
+    if not 1 <= steps <= num_steps:
+        raise ValueError(f"steps must lie in 1..{num_steps}; got {steps}")
+    return np.round(np.linspace(num_steps - 1, 0, steps)).astype(np.int32)
+
+
+def official_ddim(schedule: Schedule) -> Solver:
+    """The published program's "DDIM", with its faults.
+
+    It visits t = T - 1, T - 5, ..., 3, -1 without noise, and each step's target is the level of
+    t - 1, not that of the next step t - 4: x keeps more noise than the network is then told. The
+    last step, t = -1, reads the tables' last row, as if x were pure noise. An exact denoiser of
+    1.00 +- 0.30 gives 0.40 +- 0.74. Raises ValueError unless T is a multiple of 4.
+    """
+    count = schedule.num_steps
+    if count % 4:
+        raise ValueError(f"official_ddim needs a number of steps divisible by 4; got {count}")
+    times = np.arange(count - 1, -2, -4)
+    a, s = _wide(schedule.sqrt_alpha_bar), _wide(schedule.sqrt_one_minus_alpha_bar)
+    from_x = s[times - 1] / s[times]
+    from_x0 = a[times - 1] - from_x * a[times]
+    return _solver(schedule, times, from_x, [from_x0], np.zeros(len(times)))
+
+
+def dpm(schedule: Schedule, *, steps: int = 30) -> Solver:
+    """`steps` steps of second order.
+
+    From an exact Gaussian denoiser, 30 steps give the standard deviation to 2 %, at which `ddim`
+    with eta 1 takes several hundred. Raises ValueError unless 1 <= steps <= T.
+    """
+    times = dpm_times(schedule, steps)
+    bar, rest = _levels(schedule, times)
+    h = 0.5 * np.diff(np.log(bar[:-1] / rest[:-1]))  # none leads out of the last step
+    gain = np.append(-np.expm1(-2 * h), 1.0)  # which returns x0
+    from_x = rest[1:] / rest[:-1] * np.sqrt(bar[:-1] / bar[1:])
+    from_d, from_z = np.sqrt(bar[1:]) * gain, np.sqrt(rest[1:] * gain)
+    ahead = np.zeros(steps)
+    ahead[1:-1] = 0.5 * h[1:] / h[:-1]
+    return _solver(schedule, times, from_x, [from_d * (1 + ahead), -from_d * ahead], from_z)
+
+
+def dpm_times(schedule: Schedule, steps: int) -> np.ndarray:
+    """The steps that `dpm` visits: T - 1 to 0, evenly spread over lambda but never one twice."""
+    last = schedule.num_steps - 1
+    if not 1 <= steps <= last + 1:
+        raise ValueError(f"steps must lie in 1..{last + 1}; got {steps}")
+    noisy = np.log(_wide(schedule.one_minus_alpha_bar) / _wide(schedule.alpha_bar))  # -2 lambda
+    wanted = np.linspace(noisy[-1], noisy[0], steps)
+    near = np.round(np.interp(wanted, noisy, np.arange(last + 1.0))).astype(np.int32)
+    left = np.arange(steps)[::-1]  # a step must leave room for those still to come
+    distinct = np.maximum.accumulate((near - left)[::-1])[::-1] + left
+    return np.minimum(distinct, last - np.arange(steps))
+
+
+def _levels(schedule: Schedule, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """alpha_bar and 1 - alpha_bar [N + 1] at the steps, and 1 and 0 after the last."""
+    bar, rest = _wide(schedule.alpha_bar)[times], _wide(schedule.one_minus_alpha_bar)[times]
+    return np.append(bar, 1.0), np.append(rest, 0.0)
+
+
+def _wide(table: Float[Array, "T"]) -> np.ndarray:
+    return np.asarray(table, np.float64)
+
+
+def _solver(
+    schedule: Schedule,
+    times: np.ndarray,
+    from_x: np.ndarray,
+    from_x0: Sequence[np.ndarray],
+    from_z: np.ndarray,
+) -> Solver:
+    """The tables in the schedule's precision, computed in float64."""
+    dtype = schedule.betas.dtype
+    return Solver(
+        jnp.asarray(times.astype(np.int32)),
+        jnp.asarray(from_x.astype(dtype)),
+        jnp.asarray(np.stack(from_x0, axis=1).astype(dtype)),
+        jnp.asarray(from_z.astype(dtype)),
+        draws=bool(from_z.any()),
+    )

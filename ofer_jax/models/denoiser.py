@@ -8,7 +8,7 @@ into a few tokens and back. With c = concat(time embedding, context):
 
 SiLU works on each entry, so the linear layer is a sum of a part of the step and one of the
 context. All blocks' parts are one matrix product each. In sampling the context's part is computed
-once for each picture, not for each sample and step: see `sampling_fn`.
+once for each picture, and the step's once for each step, before the loop: see `sampling_fn`.
 
 Selvaraju et al., "OFER: Occluded Face Expression Reconstruction", CVPR 2025.
 """
@@ -25,7 +25,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ofer_jax.arrays import Array, Float, Int
-from ofer_jax.models import layers
+from ofer_jax.models import layers, products
 
 
 class ResBlock(nn.Module):
@@ -76,7 +76,7 @@ class Attention(nn.Module):
         mixed = jnp.sum(by_key[..., None] * v, axis=2).reshape(-1, inner)
         kernel = self.param("out", layers.uniform_init, (inner, width))
         bias = self.param("out_bias", nn.initializers.zeros, (width,))
-        product = jnp.matmul(*nn.dtypes.promote_dtype(mixed, kernel, dtype=self.dtype))
+        product = products.matmul(*products.promote(mixed, kernel, dtype=self.dtype))
         out = product + layers.rowwise(bias * jnp.sum(mix) + mix_bias, x)
         return layers.as_input(values + out, x)
 
@@ -190,19 +190,24 @@ class Denoiser(nn.Module):
 
 
 def sampling_fn(
-    net: Denoiser, variables: Mapping[str, Any], context: Float[Array, "B C"], num_samples: int
-) -> Callable[[Float[Array, "N D"], Int[Array, "N"]], Float[Array, "N D"]]:
-    """`predict(xt [B K, D], t [B K])` for K = num_samples samples of each of B pictures.
+    net: Denoiser,
+    variables: Mapping[str, Any],
+    context: Float[Array, "B C"],
+    num_samples: int,
+    times: Int[Array, "N"],
+) -> Callable[[Float[Array, "R D"], Int[Array, ""]], Float[Array, "R D"]]:
+    """`predict(xt [B K, D], i)` at the step times[i], for K = num_samples samples of B pictures.
 
-    Sample k of picture b is row b K + k. All rows must be at the same step, as in a sampler. The
-    context's part of the network is computed here, once for each picture.
+    Sample k of picture b is row b K + k. What depends on the context alone is computed here, once a
+    picture, and what depends on the step alone, for all of `times` at once.
     """
     of_context = net.apply(variables, context, method="modulate_context")
-    of_context = jnp.repeat(of_context, num_samples, axis=0)
+    of_times = net.apply(variables, times, method="modulate_time")
 
-    def predict(x: Array, t: Array) -> Array:
-        of_time = net.apply(variables, t[:1], method="modulate_time")
-        return net.apply(variables, x, of_context + of_time, method="denoise")
+    def predict(x: Array, i: Array) -> Array:
+        of_pictures = of_context + of_times[i][None]
+        modulation = jnp.repeat(of_pictures, num_samples, axis=0)
+        return net.apply(variables, x, modulation, method="denoise")
 
     return predict
 

@@ -58,10 +58,11 @@ def compute_dtype(config: Config) -> str | None:
 
 def noise_schedule(config: Config) -> schedule.Schedule:
     """The linear schedule of `config['schedule']`: steps, beta_start, beta_end, and if they are not
-    to be 'float64', tables."""
+    to be 'float64', tables. Its values are known while a program that uses it is compiled."""
     s = config["schedule"]
     tables = s.get("tables", "float64")
-    return schedule.linear(s["steps"], s["beta_start"], s["beta_end"], tables=tables)
+    with jax.ensure_compile_time_eval():
+        return schedule.linear(s["steps"], s["beta_start"], s["beta_end"], tables=tables)
 
 
 def salted(keys: Key[Array, "B"], salt: int) -> Key[Array, "B"]:
@@ -133,18 +134,29 @@ def sample_coefficients(
     config's.
     """
     table, net = noise_schedule(config), denoiser(config, size)
-    predict = sampling_fn(net, {"params": params["net"]}, context, num_samples)
+    steps = solver(table, sampler or config["sampler"])
+    predict = sampling_fn(net, {"params": params["net"]}, context, num_samples, steps.times)
 
-    def predict_eps(xt: Float[Array, "N D"], t: Int[Array, "N"]) -> Float[Array, "N D"]:
-        return gaussian.to_eps(table, predict(xt, t), xt, t, config["prediction_type"])
+    def predict_x0(x: Float[Array, "R D"], i: Int[Array, ""]) -> Float[Array, "R D"]:
+        t = jnp.broadcast_to(steps.times[i], x.shape[:1])
+        return gaussian.to_x0(table, predict(x, i), x, t, config["prediction_type"])
 
-    options = dict(sampler or config["sampler"])
+    of_samples = jax.vmap(lambda key: jax.random.split(key, num_samples))(keys).reshape(-1)
+    x = samplers.sample(steps, predict_x0, of_samples, (of_samples.shape[0], size))
+    return x.reshape(context.shape[0], num_samples, size)
+
+
+def solver(table: schedule.Schedule, sampler: Config) -> samplers.Solver:
+    """The solver of {'name': one of SAMPLERS, and that function's own options}.
+
+    Raises:
+      ValueError: for another name, or options that the function refuses.
+    """
+    options = dict(sampler)
     name = options.pop("name")
     if name not in SAMPLERS:
         raise ValueError(f"sampler {name!r} is not known; use one of {', '.join(SAMPLERS)}")
-    of_samples = jax.vmap(lambda key: jax.random.split(key, num_samples))(keys).reshape(-1)
-    x = SAMPLERS[name](table, predict_eps, of_samples, (of_samples.shape[0], size), **options)
-    return x.reshape(context.shape[0], num_samples, size)
+    return SAMPLERS[name](table, **options)
 
 
 # ---------------------------------------------------------------- weights from the head

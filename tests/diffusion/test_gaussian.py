@@ -46,18 +46,18 @@ def test_every_way_back_undoes_q_sample(drawn):
 
 
 @pytest.mark.parametrize("prediction_type", ["eps", "v", "x0"])
-def test_a_perfect_prediction_of_any_type_is_the_noise(drawn, prediction_type):
+def test_a_perfect_prediction_of_any_type_is_the_clean_value(drawn, prediction_type):
     x0, t, eps = drawn
     xt = gaussian.q_sample(SCHEDULE, x0, t, eps)
     target = gaussian.target(SCHEDULE, x0, t, eps, prediction_type)
-    out = gaussian.to_eps(SCHEDULE, target, xt, t, prediction_type)
-    np.testing.assert_allclose(out, eps, atol=1e-4)
+    out = gaussian.to_x0(SCHEDULE, target, xt, t, prediction_type)
+    np.testing.assert_allclose(out, x0, atol=1e-4)
 
 
 def test_another_prediction_type_is_named(drawn):
     x0, t, eps = drawn
     with pytest.raises(ValueError, match="'eps', 'v' or 'x0'; got 'score'"):
-        gaussian.to_eps(SCHEDULE, eps, x0, t, "score")
+        gaussian.to_x0(SCHEDULE, eps, x0, t, "score")
     with pytest.raises(ValueError, match="'eps', 'v' or 'x0'; got 'score'"):
         gaussian.target(SCHEDULE, x0, t, eps, "score")
 

@@ -37,9 +37,19 @@ def mixture(means, stds, weights):
     return predict_eps
 
 
-def draw(sampler, predict_eps, count=4000, **kwargs):
-    run = jax.jit(lambda key: sampler(SCHEDULE, predict_eps, key, (count, 5), **kwargs))
-    return np.asarray(run(jax.random.key(3))).ravel()
+def run(solver, predict_eps, *arguments, table=SCHEDULE, **options):
+    """`samplers.sample` with a predictor of the noise, which gets the schedule's steps [B]."""
+
+    def predict_x0(x, i):
+        t = jnp.broadcast_to(solver.times[i], x.shape[:1])
+        return gaussian.x0_from_eps(table, x, t, predict_eps(x, t))
+
+    return samplers.sample(solver, predict_x0, *arguments, **options)
+
+
+def draw(solver, predict_eps, count=4000):
+    made = jax.jit(lambda solver, key: run(solver, predict_eps, key, (count, 5)))
+    return np.asarray(made(solver, jax.random.key(3))).ravel()
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +68,9 @@ def golden_run(golden, name, tables):
         return jnp.sin(x + 0.001 * t[:, None] + context)
 
     noise = jnp.asarray(np.stack(numbered), jnp.float32)
-    run = getattr(samplers, name)
     table = schedule.linear(tables=tables)
-    return run(table, predict_eps, jax.random.key(0), (4, 12), noise=noise)
+    solver = getattr(samplers, name)(table)
+    return run(solver, predict_eps, jax.random.key(0), (4, 12), noise=noise, table=table)
 
 
 @pytest.mark.parametrize("name", ["ddpm", "ddm", "official_ddim"])
@@ -84,7 +94,8 @@ def test_official_ddim_sees_the_steps_of_the_published_program():
         jax.debug.callback(lambda step: seen.append(int(step)), t[0], ordered=True)
         return x
 
-    jax.block_until_ready(samplers.official_ddim(SCHEDULE, predict_eps, jax.random.key(0), (1, 2)))
+    solver = samplers.official_ddim(SCHEDULE)
+    jax.block_until_ready(run(solver, predict_eps, jax.random.key(0), (1, 2)))
     jax.effects_barrier()
     assert len(seen) == 251
     assert seen[:2] + seen[-2:] == [999, 995, 3, -1]
@@ -93,16 +104,17 @@ def test_official_ddim_sees_the_steps_of_the_published_program():
 def test_the_fault_of_official_ddim_on_an_exact_denoiser():
     """It is affine in its only noise, the start: 0 gives the mean, 1 the mean and the deviation."""
     predict_eps, noise = mixture([1.0], [0.3], [1.0]), jnp.array([[[0.0], [1.0]]])
-    x = samplers.official_ddim(SCHEDULE, predict_eps, jax.random.key(0), (2, 1), noise=noise)
+    solver = samplers.official_ddim(SCHEDULE)
+    x = run(solver, predict_eps, jax.random.key(0), (2, 1), noise=noise)
     mean, std = x[0, 0], x[1, 0] - x[0, 0]
     np.testing.assert_allclose([mean, std], [0.40, 0.74], atol=0.005)
-    sound = draw(samplers.ddpm, predict_eps)
+    sound = draw(samplers.ddpm(SCHEDULE), predict_eps)
     np.testing.assert_allclose([sound.mean(), sound.std()], [1.00, 0.30], atol=0.02)
 
 
 def test_official_ddim_needs_whole_strides():
     with pytest.raises(ValueError, match="divisible by 4; got 10"):
-        samplers.official_ddim(schedule.linear(10), lambda x, t: x, jax.random.key(0), (2, 3))
+        samplers.official_ddim(schedule.linear(10))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +127,7 @@ def test_official_ddim_needs_whole_strides():
     ],
 )
 def test_an_exact_denoiser_gives_back_its_gaussian(sampler, options):
-    x = draw(getattr(samplers, sampler), mixture([1.0], [0.3], [1.0]), **options)
+    x = draw(getattr(samplers, sampler)(SCHEDULE, **options), mixture([1.0], [0.3], [1.0]))
     assert abs(x.mean() - 1.0) < 0.03  # the last step of this schedule still holds 8 % of x0
     assert abs(x.std() / 0.3 - 1.0) < 0.04
 
@@ -131,7 +143,7 @@ def test_an_exact_denoiser_gives_back_its_gaussian(sampler, options):
 )
 def test_an_exact_denoiser_gives_back_its_two_modes(sampler, options):
     modes = mixture([-1.0, 0.5], [0.2, 0.1], [0.3, 0.7])
-    x = draw(getattr(samplers, sampler), modes, **options)
+    x = draw(getattr(samplers, sampler)(SCHEDULE, **options), modes)
     low, high = x[x < -0.2], x[x >= -0.2]
     assert abs(len(low) / len(x) - 0.3) < 0.03
     np.testing.assert_allclose([low.mean(), high.mean()], [-1.0, 0.5], atol=0.02)
@@ -141,11 +153,9 @@ def test_an_exact_denoiser_gives_back_its_two_modes(sampler, options):
 def test_ddim_without_noise_follows_the_exact_flow():
     """For a Gaussian the probability flow maps xT's standard score onto x0's."""
     start = jax.random.normal(jax.random.key(0), (1, 50, 1))
-    noise = jnp.broadcast_to(start, (1000, 50, 1))
     predict_eps = mixture([1.0], [0.3], [1.0])
-    x0 = samplers.ddim(
-        SCHEDULE, predict_eps, jax.random.key(0), (50, 1), steps=1000, eta=0.0, noise=noise
-    )
+    solver = samplers.ddim(SCHEDULE, steps=1000, eta=0.0)
+    x0 = run(solver, predict_eps, jax.random.key(0), (50, 1), noise=start)
     a, rest = SCHEDULE.sqrt_alpha_bar[-1], SCHEDULE.one_minus_alpha_bar[-1]
     score = (start[0] - a) / jnp.sqrt(0.09 * a**2 + rest)
     np.testing.assert_allclose(x0, 1.0 + 0.3 * score, atol=0.01)
@@ -153,14 +163,16 @@ def test_ddim_without_noise_follows_the_exact_flow():
 
 def test_ddim_with_all_steps_and_eta_1_is_ddpm():
     predict_eps = mixture([-1.0, 0.5], [0.2, 0.1], [0.3, 0.7])
-    arguments = (SCHEDULE, predict_eps, jax.random.key(5), (6, 4))
-    ancestral, implicit = samplers.ddpm(*arguments), samplers.ddim(*arguments, steps=1000, eta=1.0)
+    ancestral, implicit = (
+        run(solver, predict_eps, jax.random.key(5), (6, 4))
+        for solver in (samplers.ddpm(SCHEDULE), samplers.ddim(SCHEDULE, steps=1000, eta=1.0))
+    )
     np.testing.assert_allclose(ancestral, implicit, atol=2e-4)
 
 
 @pytest.mark.parametrize("std", [0.1, 0.4, 0.9])
 def test_dpm_needs_few_steps_for_any_width(std):
-    x = draw(samplers.dpm, mixture([0.5], [std], [1.0]), steps=30)
+    x = draw(samplers.dpm(SCHEDULE, steps=30), mixture([0.5], [std], [1.0]))
     assert abs(x.mean() - 0.5) < 0.02
     assert abs(x.std() / std - 1.0) < 0.03
 
@@ -175,8 +187,8 @@ def test_dpm_visits_both_ends_and_no_step_twice(steps):
 
 def test_dpm_in_one_step_returns_the_denoisers_x0():
     predict_eps = mixture([1.0], [0.3], [1.0])
-    x = samplers.dpm(SCHEDULE, predict_eps, jax.random.key(0), (4, 2), steps=1)
-    y = samplers.ddim(SCHEDULE, predict_eps, jax.random.key(0), (4, 2), steps=1)
+    x = run(samplers.dpm(SCHEDULE, steps=1), predict_eps, jax.random.key(0), (4, 2))
+    y = run(samplers.ddim(SCHEDULE, steps=1), predict_eps, jax.random.key(0), (4, 2))
     np.testing.assert_allclose(x, y, atol=1e-5)
 
 
@@ -191,8 +203,8 @@ def test_ddim_visits_both_ends_evenly():
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_an_example_does_not_depend_on_its_batch(name):
     predict_eps = mixture([1.0], [0.3], [1.0])
-    large = SAMPLERS[name](SCHEDULE, predict_eps, jax.random.key(1), (8, 3))
-    small = SAMPLERS[name](SCHEDULE, predict_eps, jax.random.key(1), (2, 3))
+    large = run(SAMPLERS[name](SCHEDULE), predict_eps, jax.random.key(1), (8, 3))
+    small = run(SAMPLERS[name](SCHEDULE), predict_eps, jax.random.key(1), (2, 3))
     np.testing.assert_allclose(large[:2], small, atol=1e-6)
     assert np.abs(large[0] - large[1]).max() > 0.01
 
@@ -200,8 +212,9 @@ def test_an_example_does_not_depend_on_its_batch(name):
 def test_a_key_for_each_example_may_be_given():
     predict_eps = mixture([1.0], [0.3], [1.0])
     keys = jax.random.split(jax.random.key(1), 4)
-    forward = samplers.ddim(SCHEDULE, predict_eps, keys, (4, 3), steps=5)
-    backward = samplers.ddim(SCHEDULE, predict_eps, keys[::-1], (4, 3), steps=5)
+    solver = samplers.ddim(SCHEDULE, steps=5)
+    forward = run(solver, predict_eps, keys, (4, 3))
+    backward = run(solver, predict_eps, keys[::-1], (4, 3))
     np.testing.assert_allclose(forward, backward[::-1], atol=1e-6)
 
 
@@ -215,15 +228,15 @@ def test_eight_devices_give_the_numbers_of_one(name):
         table = schedule.linear(dtype=np.float64)
         means = jnp.linspace(-1, 1, 16, dtype=jnp.float64)[:, None]
 
-        def run(key, means):
+        def predicted(key, means):
             def predict_eps(xt, t):
                 a = gaussian.at(table.sqrt_alpha_bar, t, xt)
                 return (xt - a * means) * gaussian.at(table.sqrt_one_minus_alpha_bar, t, xt)
 
-            return SAMPLERS[name](table, predict_eps, key, (16, 3))
+            return run(SAMPLERS[name](table), predict_eps, key, (16, 3), table=table)
 
-        one = jax.jit(run)(jax.random.key(2), means)
-        run_sharded = jax.jit(run, out_shardings=shards)
+        one = jax.jit(predicted)(jax.random.key(2), means)
+        run_sharded = jax.jit(predicted, out_shardings=shards)
         eight = run_sharded(jax.random.key(2), jax.device_put(means, shards))
         assert len(eight.sharding.device_set) == 8
         assert eight.dtype == jnp.float64
@@ -236,15 +249,21 @@ def test_eight_devices_give_the_numbers_of_one(name):
         ({"steps": 0}, r"steps must lie in 1\.\.1000; got 0"),
         ({"steps": 1001}, r"steps must lie in 1\.\.1000; got 1001"),
         ({"eta": 1.5}, r"eta must lie in 0\.\.1; got 1\.5"),
-        ({"noise": jnp.zeros((3, 2, 3))}, r"noise must be \(50, 2, 3\)"),
     ],
 )
 def test_senseless_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        samplers.ddim(SCHEDULE, lambda x, t: x, jax.random.key(0), (2, 3), **options)
+        samplers.ddim(SCHEDULE, **options)
+
+
+@pytest.mark.parametrize(("eta", "count"), [(1.0, 50), (0.0, 1)])
+def test_another_number_of_noises_is_refused(eta, count):
+    solver, noise = samplers.ddim(SCHEDULE, eta=eta), jnp.zeros((3, 2, 3))
+    with pytest.raises(ValueError, match=rf"noise must be \({count}, 2, 3\)"):
+        samplers.sample(solver, lambda x, i: x, jax.random.key(0), (2, 3), noise=noise)
 
 
 def test_a_wrong_number_of_keys_is_refused():
     keys = jax.random.split(jax.random.key(1), 4)
     with pytest.raises(ValueError, match=r"one key or 2 of them; its shape is \(4,\)"):
-        samplers.ddpm(SCHEDULE, lambda x, t: x, keys, (2, 3))
+        samplers.sample(samplers.ddpm(SCHEDULE), lambda x, i: x, keys, (2, 3))

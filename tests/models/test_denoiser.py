@@ -101,12 +101,13 @@ def test_a_zero_vector_has_a_finite_gradient(inputs, small):
     assert np.isfinite(gradient).all()
 
 
-def test_sampling_fn_gives_the_same_numbers_with_the_context_computed_once(inputs, small):
+def test_sampling_fn_gives_the_same_numbers_with_context_and_steps_computed_once(inputs, small):
     apply, variables = small
     net, context = Denoiser.from_config(SMALL), inputs[2]
     x, t = jax.random.normal(jax.random.key(5), (12, 24)), jnp.full((12,), 321)
     plain = apply(variables, x, t, jnp.repeat(context, 3, axis=0))
-    shared = jax.jit(lambda v, c, x, t: sampling_fn(net, v, c, 3)(x, t))(variables, context, x, t)
+    times = jnp.array([999, 321, 0])
+    shared = jax.jit(lambda v, c, x: sampling_fn(net, v, c, 3, times)(x, 1))(variables, context, x)
     np.testing.assert_allclose(shared, plain, atol=1e-6)
 
 
