@@ -56,7 +56,7 @@ $(STAMP): requirements.lock setup.py pyproject.toml
 # Needs uv. One lock for both Pythons: environment markers tell them apart.
 lock:
 	uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-	  --extra data --extra test --quiet setup.py requirements.in -o requirements.lock
+	  --extra data --extra test --extra plots --quiet setup.py requirements.in -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 	  --extra data --extra test --extra beam --quiet setup.py requirements.in -o requirements-beam.lock
 

@@ -29,6 +29,8 @@ EXTRAS = {
     "test": ["flatbuffers", "onnx", "pyrefly", "pytest", "pytest-xdist", "pyyaml", "ruff"],
     # Prepares data sets on a cluster; it moves other packages back: see requirements-beam.lock.
     "beam": ["apache-beam>=2.77"],
+    # Draws the curves and bars of benchmarks and evaluations.
+    "plots": ["matplotlib"],
     # What the benchmark compares with; nothing else needs it.
     "torch": ["torch>=2.6"],
     # Reads insightface's glintr100.onnx.
