@@ -65,7 +65,7 @@ RULES = {
     "onnxfile": Rule({"numpy"}, {"pickles"}, frozenset({"onnx"})),
     "bundle": Rule(MATHS | {"safetensors"}, EVERYTHING),
     "tensors": Rule(PLAIN, set()),
-    "meshes": Rule(PLAIN | {"trimesh"}, {"atomic", "openhead"}),
+    "meshes": Rule(PLAIN, {"atomic", "openhead"}),
     "photos": Rule(PLAIN | {"PIL"}, set()),
     "tasks": Rule(MATHS | {"optax"}, TRAINING | {"openhead"}, PROGRESS),
     **dict.fromkeys(("best", "nonfinite"), Rule(MATHS | {"optax"}, TRAINING | {"atomic"})),
@@ -148,7 +148,7 @@ def test_ofer_jax_parts_import_only_what_their_rule_allows() -> None:
 
 @pytest.mark.parametrize(
     ("name", "owner"),
-    [("flax", "models"), ("orbax", "checkpoint.py"), ("trimesh", "meshes.py")],
+    [("flax", "models"), ("orbax", "checkpoint.py")],
 )
 def test_fenced_packages_have_one_home(name: str, owner: str) -> None:
     homes = {
