@@ -16,6 +16,7 @@ RUNTIME = [
     "jaxtyping",
     "numpy>=2.2",
     "Pillow",
+    "flatbuffers",  # jax.export writes with it
     "safetensors",
     "trimesh",
     "tqdm",
@@ -26,7 +27,7 @@ RUNTIME = [
 EXTRAS = {
     # tfds 4.9.10 forgets to ask for importlib_resources.
     "data": ["tensorflow-datasets>=4.9.10", "importlib_resources", "grain", "array-record"],
-    "test": ["flatbuffers", "onnx", "pyrefly", "pytest", "pytest-xdist", "pyyaml", "ruff"],
+    "test": ["onnx", "pyrefly", "pytest", "pytest-xdist", "pyyaml", "ruff"],
     # Prepares data sets on a cluster; it moves other packages back: see requirements-beam.lock.
     "beam": ["apache-beam>=2.77"],
     # Draws the curves and bars of benchmarks and evaluations.
