@@ -122,6 +122,7 @@ class Denoiser(nn.Module):
         super().__init__()
         c = time_dim + context_dim
         pairs = list(itertools.pairwise(dims))
+        self.dim = dims[0]
         self.init_conv = nn.Conv1d(dims[0], dims[0], 1)
         self.time_mlp = nn.Sequential(
             Sinusoid(time_dim), nn.Linear(time_dim, time_dim), nn.GELU(),
@@ -183,9 +184,14 @@ class RankLayer(nn.Module):
 class Ranker(nn.Module):
     """Candidates' vertices [B, K, V, 3] (mm) and context [B, C] to scores [B, K]."""
 
-    def __init__(self, vertices: int = 1785, context_dim: int = 1024) -> None:
+    def __init__(
+        self,
+        vertices: int = 1785,
+        context_dim: int = 1024,
+        hidden: Sequence[int] = (4096, 1024, 256, 64),
+    ) -> None:
         super().__init__()
-        widths = [6 * vertices, 4096, 1024, 256, 64, 1]
+        widths = [6 * vertices, *hidden, 1]
         self.ranklayers = nn.ModuleList(
             RankLayer(a, b, context_dim, last=b == 1) for a, b in itertools.pairwise(widths)
         )
