@@ -226,7 +226,7 @@ def test_wrong_inputs_are_refused(
 ) -> None:
     given = export.inputs(reconstructor, found[:1])
     run = loader(folder).run
-    with pytest.raises(ValueError, match="inputs lack key"):
+    with pytest.raises(KeyError, match="key"):
         run({name: value for name, value in given.items() if name != "key"})
     with pytest.raises(TypeError, match=r"float32.*uint8"):
         run(given | {"chip_150": given["chip_150"] / np.float32(255)})
@@ -257,3 +257,19 @@ def test_arrays_of_bfloat16_come_back(folder: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", a=stored)
     with np.load(tmp_path / "a.npz") as read:
         np.testing.assert_array_equal(read["a"].view(ml_dtypes.bfloat16), stored)
+
+
+def test_the_page_shows_the_loader_and_a_server_that_works(
+    root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (root / "docs" / "serving.md").read_text()
+    shown, server, _ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert shown == (folder / "load.py").read_text()
+    stand_in = types.ModuleType("load")
+    stand_in.run = lambda inputs: inputs  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "load", stand_in)
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {}
+    exec(server, names)
+    faces = [{"key": np.uint32([i, 7])} for i in range(3)]
+    assert [each["key"][0] for each in names["serve"](faces)] == [0, 1, 2]

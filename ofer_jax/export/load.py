@@ -1,10 +1,10 @@
 """Runs the exported chain: needs jax (with flatbuffers) and numpy, and nothing of its makers.
 
-from load import run
+    from load import run
 
-outputs = run(inputs)     # arrays by name to arrays by name, as manifest.json tells; any B
+    outputs = run(inputs)     # arrays by name to arrays by name, as manifest.json tells; any B
 
-python load.py inputs.npz outputs.npz
+    python load.py inputs.npz outputs.npz
 """
 
 import hashlib
@@ -32,16 +32,14 @@ def program():
     manifest = json.loads(_read("manifest.json"))
     exported = export.deserialize(bytearray(_read("chain.jax", manifest)))
     kinds, inputs = jax.tree.unflatten(exported.in_tree, exported.in_avals)[0]
-    with np.load(io.BytesIO(_read("arrays.npz", manifest)), allow_pickle=False) as stored:
-        arrays = {name: stored[name].view(kind.dtype) for name, kind in kinds.items()}
+    stored = np.load(io.BytesIO(_read("arrays.npz", manifest)))
+    arrays = {name: stored[name].view(kind.dtype) for name, kind in kinds.items()}
     return jax.jit(exported.call), jax.device_put(arrays), inputs
 
 
 def run(inputs):
     """The outputs, numpy arrays by name, of B faces."""
     call, arrays, kinds = program()
-    if missing := kinds.keys() - inputs.keys():
-        raise ValueError(f"inputs lack {', '.join(sorted(missing))}")
     given = {name: np.asarray(inputs[name]) for name in kinds}
     given = {k: v.astype(kinds[k].dtype, casting="same_kind") for k, v in given.items()}
     return jax.device_get(call(arrays, given))
@@ -49,9 +47,6 @@ def run(inputs):
 
 if __name__ == "__main__":
     try:
-        with np.load(sys.argv[1], allow_pickle=False) as given:
-            np.savez(sys.argv[2], **run(dict(given)))
-    except IndexError:
-        sys.exit("usage: python load.py inputs.npz outputs.npz")
+        np.savez(sys.argv[2], **run(np.load(sys.argv[1])))
     except Exception as error:  # a missing or damaged file, other inputs, another jax: one line
-        sys.exit(f"load.py: {' '.join(str(error).split())[:200]}")
+        sys.exit(f"load.py: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
