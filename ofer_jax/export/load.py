@@ -1,14 +1,13 @@
 """Runs the exported chain: needs jax (with flatbuffers) and numpy, and nothing of its makers.
 
-    from load import run
+from load import run
 
-    outputs = run(inputs)     # arrays by name to arrays by name, as manifest.json tells; any B
+outputs = run(inputs)     # arrays by name to arrays by name, as manifest.json tells; any B
 
-    python load.py inputs.npz outputs.npz
+python load.py inputs.npz outputs.npz
 """
 
 import hashlib
-import io
 import json
 import sys
 from functools import cache
@@ -18,22 +17,24 @@ import jax
 import numpy as np
 from jax import export
 
+HERE = Path(__file__).parent
 
-def _read(name, manifest=None):
-    data = Path(__file__).with_name(name).read_bytes()
-    if manifest and hashlib.sha256(data).hexdigest() != manifest["files"][name]["sha256"]:
-        raise ValueError(f"{name} is damaged, or of another export than manifest.json")
-    return data
+
+def _whole(name, manifest):
+    with (HERE / name).open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != manifest["files"][name]["sha256"]:
+            raise ValueError(f"{name} is damaged, or of another export than manifest.json")
+    return HERE / name
 
 
 @cache
 def program():
     """The chain (compiled at the first call for each B), its arrays, and its inputs' kinds."""
-    manifest = json.loads(_read("manifest.json"))
-    exported = export.deserialize(bytearray(_read("chain.jax", manifest)))
+    manifest = json.loads((HERE / "manifest.json").read_text())
+    exported = export.deserialize(bytearray(_whole("chain.jax", manifest).read_bytes()))
     kinds, inputs = jax.tree.unflatten(exported.in_tree, exported.in_avals)[0]
-    stored = np.load(io.BytesIO(_read("arrays.npz", manifest)))
-    arrays = {name: stored[name].view(kind.dtype) for name, kind in kinds.items()}
+    with np.load(_whole("arrays.npz", manifest)) as stored:
+        arrays = {name: stored[name].view(kind.dtype) for name, kind in kinds.items()}
     return jax.jit(exported.call), jax.device_put(arrays), inputs
 
 
