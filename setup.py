@@ -15,6 +15,7 @@ RUNTIME = [
     "orbax-checkpoint>=0.12.8,<1",
     "jaxtyping",
     "numpy>=2.2",
+    "scipy",
     "Pillow",
     "flatbuffers",  # jax.export writes with it
     "safetensors",

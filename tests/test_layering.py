@@ -66,6 +66,7 @@ RULES = {
     "bundle": Rule(MATHS | {"safetensors"}, EVERYTHING),
     "tensors": Rule(PLAIN, set()),
     "meshes": Rule(PLAIN, {"atomic", "openhead"}),
+    "now": Rule(PLAIN | {"scipy", "tqdm", "PIL"}, EVERYTHING),
     "photos": Rule(PLAIN | {"PIL"}, set()),
     "tasks": Rule(MATHS | {"optax"}, TRAINING | {"openhead"}, PROGRESS),
     **dict.fromkeys(("best", "nonfinite"), Rule(MATHS | {"optax"}, TRAINING | {"atomic"})),
