@@ -1,73 +1,34 @@
-"""Measure a bundle on held-out heads and print one table, clean beside occluded.
+"""Measure faces. The first word says how; without one, a bundle on held-out heads:
 
     python -m launch.evaluate --data data/openhead [--bundle runs/bundle] [--out report.json]
 
-The data set holds what the bundle's networks look at: features, or crops. A bundle that brings its
-head is measured on that. `ofer_jax/evaluate.py` and `quality.py` explain rows and intervals.
+`python -m launch.evaluate WORD --help` lists the flags of one.
 """
 
-import json
+import runpy
 import sys
 
-import jax
-from absl import app, flags, logging
-
-from data_pipelines import input as data_input
-from launch import setup
-from ofer_jax import atomic, evaluate, flame, openhead, quality
-from ofer_jax import bundle as bundles
-
-BUNDLE = flags.DEFINE_string("bundle", None, "bundle directory; without it the embedded one")
-DATA = flags.DEFINE_string("data", None, "data set directory with features", required=True)
-SPLIT = flags.DEFINE_string("split", "test", "split of the data set")
-SAMPLES = flags.DEFINE_integer("samples", 100, "identities drawn for each picture", 2)
-EXPRESSIONS = flags.DEFINE_integer("expressions", 15, "expressions drawn for each picture", 1)
-LIMIT = flags.DEFINE_integer("limit", None, "measure the first heads only", 1)
-SEED = flags.DEFINE_integer("seed", 0, "of the samples and of the bootstrap")
-BATCH = flags.DEFINE_integer("batch", 8, "pictures at a time", 1)
-OUT = flags.DEFINE_string("out", None, "where to write all figures as JSON")
+# Word: what it does. Each is a file of its own, launch/evaluate_WORD.py.
+COMMANDS = {
+    "heads": "a bundle on held-out heads of the open head's data (as without a word)",
+}
 
 
-def run() -> dict:
-    """The report of the flags' bundle on the flags' split."""
-    path = BUNDLE.value or openhead.bundle_path()
-    head, surface = setup.head_of({"head": bundles.head_path(path) or "open"})
-    bundle = bundles.load(path, head)
-    features = bundle.task("idgen")[0]["features"]["name"]
-    meta = data_input.read_meta(DATA.value, SPLIT.value, features)
-    if meta["head"]["sha256"] != head.sha256:
-        made = flame.title(meta["head"])
-        raise ValueError(f"{DATA.value} shows the head {made}, not {flame.title(head.identity)}")
-    bundles.check_projection(bundle, meta["projection"])
-    arrays = data_input.load_split(DATA.value, SPLIT.value, features)
-    if LIMIT.value:  # else rows stay on disk until they are asked for
-        arrays = jax.tree.map(lambda array: array[: LIMIT.value], arrays)
-    sizes = {"samples": SAMPLES.value, "expressions": EXPRESSIONS.value, "seed": SEED.value}
-    figures = evaluate.evaluate(bundle, head, surface, arrays, batch=BATCH.value, **sizes)
-    about = {
-        "command": " ".join(["python -m launch.evaluate", *sys.argv[1:]]),
-        "head": head.identity,
-        "bundle": bundle.config["params_sha256"],
-        "split": SPLIT.value,
-        **sizes,
-    }
-    return quality.report(figures, subject=arrays["subject"], about=about, seed=SEED.value)
-
-
-def main(argv: list[str]) -> None:
-    """Print the table; a ValueError is one line and exit status 2."""
-    if argv[1:]:
-        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-    logging.set_verbosity(logging.WARNING)
-    try:
-        report = run()
-    except ValueError as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        sys.exit(2)
-    print(quality.table(report))
-    if OUT.value:
-        atomic.write_text(OUT.value, json.dumps(report, indent=1) + "\n")
+def main() -> None:
+    """Hands on to the command that was asked for."""
+    word = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if word in ("--help", "-h", "help"):
+        print(__doc__)
+        print("\n".join(f"{name:10} {does}" for name, does in COMMANDS.items()))
+        return
+    if word in COMMANDS:
+        del sys.argv[1]
+    elif not word.startswith("-"):
+        words = ", ".join(COMMANDS)
+        sys.exit(f"evaluate: {word!r} is none of {words}; python -m launch.evaluate --help")
+    name = word if word in COMMANDS else "heads"
+    runpy.run_module(f"launch.evaluate_{name}", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()
