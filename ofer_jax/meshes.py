@@ -1,14 +1,12 @@
 """Mesh files of heads: PLY (binary), OBJ and GLB, in metres, y up, the face looking along +z.
 
-Vertices in the head model's order (nothing is merged or dropped, so index v in a file is vertex v
-of the model); a file appears whole or not at all. Written here and not by trimesh, whose import
-alone takes longer than all the files of a photograph.
+Written by trimesh, vertices in the head model's order (nothing is merged or dropped, so index v in
+a file is vertex v of the model); a file appears whole or not at all.
 """
 
-import json
-import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
@@ -81,80 +79,12 @@ def write(
         raise ValueError(f"{path.name}: mesh formats are {', '.join(FORMATS)}")
     if not np.isfinite(vertices).all():
         raise ValueError(f"{path.name}: vertices hold numbers that are not finite")
-    vertices = np.ascontiguousarray(vertices, "<f4")
-    triangles = np.ascontiguousarray(triangles, "<i4")
-    data = _WRITERS[kind](vertices, triangles, vertex_colors)
+    import trimesh  # here: a third of a second that not everybody needs
+
+    painted = None if kind == "obj" else vertex_colors
+    mesh = trimesh.Trimesh(
+        np.asarray(vertices, np.float32), triangles, vertex_colors=painted, process=False
+    )
+    data: Any = mesh.export(file_type=kind)  # str or bytes for these formats
     # Dozens of one face: not worth the time to have each on disk before the next.
-    atomic.write_bytes(path, data, sync=False)
-
-
-def _ply(vertices: np.ndarray, triangles: np.ndarray, painted: np.ndarray | None) -> bytes:
-    """Binary little-endian PLY (Turk, 1994)."""
-    fields = [(name, "<f4", "float") for name in "xyz"]
-    if painted is not None:
-        fields += [(name, "u1", "uchar") for name in ("red", "green", "blue")]
-    rows = np.empty(len(vertices), [(name, kind) for name, kind, _ in fields])
-    for i, (name, _, _) in enumerate(fields):
-        rows[name] = vertices[:, i] if painted is None or i < 3 else painted[:, i - 3]
-    faces = np.empty(len(triangles), [("count", "u1"), ("index", "<i4", 3)])
-    faces["count"], faces["index"] = 3, triangles
-    header = [
-        "ply",
-        "format binary_little_endian 1.0",
-        f"element vertex {len(vertices)}",
-        *(f"property {kind} {name}" for name, _, kind in fields),
-        f"element face {len(triangles)}",
-        "property list uchar int vertex_indices",
-        "end_header\n",
-    ]
-    return "\n".join(header).encode() + rows.tobytes() + faces.tobytes()
-
-
-def _obj(vertices: np.ndarray, triangles: np.ndarray, painted: np.ndarray | None) -> bytes:
-    """Wavefront OBJ; it counts from 1, and has no place for colours."""
-    points = ("v %.8f %.8f %.8f\n" * len(vertices)) % tuple(vertices.ravel().tolist())
-    faces = ("f %d %d %d\n" * len(triangles)) % tuple((triangles.ravel() + 1).tolist())
-    return (points + faces).encode()
-
-
-def _glb(vertices: np.ndarray, triangles: np.ndarray, painted: np.ndarray | None) -> bytes:
-    """Binary glTF 2.0: a header, the description as JSON, and the numbers."""
-    parts = [triangles.astype("<u4"), vertices]
-    kinds = [
-        {"componentType": 5125, "type": "SCALAR", "count": triangles.size},  # uint32
-        {
-            **{"componentType": 5126, "type": "VEC3", "count": len(vertices)},  # float32
-            **{"min": vertices.min(0).tolist(), "max": vertices.max(0).tolist()},
-        },
-    ]
-    attributes = {"POSITION": 1}
-    if painted is not None:
-        alpha = np.full((len(vertices), 1), 255)  # and four bytes a vertex, as glTF wants it
-        parts.append(np.concatenate([painted, alpha], 1).astype("u1"))
-        kinds.append({"componentType": 5121, "type": "VEC4", "count": len(vertices)})  # uint8
-        kinds[-1]["normalized"] = True
-        attributes["COLOR_0"] = 2
-    sizes = [part.nbytes for part in parts]
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    told = {
-        "asset": {"version": "2.0"},
-        "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0}],
-        "meshes": [{"primitives": [{"attributes": attributes, "indices": 0}]}],
-        "accessors": [{"bufferView": i, **kind} for i, kind in enumerate(kinds)],
-        "bufferViews": [
-            {"buffer": 0, "byteOffset": start, "byteLength": size}
-            for start, size in zip(starts, sizes, strict=True)
-        ],
-        "buffers": [{"byteLength": sum(sizes)}],
-    }
-    text = json.dumps(told).encode()
-    text += b" " * (-len(text) % 4)
-    numbers = b"".join(part.tobytes() for part in parts)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text
-    chunks += struct.pack("<I4s", len(numbers), b"BIN\0") + numbers
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
-
-
-_WRITERS = {"ply": _ply, "obj": _obj, "glb": _glb}
+    atomic.write_bytes(path, data.encode() if isinstance(data, str) else data, sync=False)

@@ -5,9 +5,12 @@ at each place. Middle: the best and next-best shapes. Below: eight expressions o
 All heads of a row share one camera, so that they can be compared.
 """
 
+import os
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -37,8 +40,7 @@ def compose(result: Reconstruction, surface: Mapping[str, np.ndarray]) -> Image.
         ["The photograph", "The best face, laid over it", "Where the shapes differ"],
         [
             _photograph(result, third),
-            _overlay(result, surface, third),
-            _heat(result, surface, third),
+            *_at_once(lambda draw: draw(result, surface, third), (_overlay, _heat)),
         ],
         [
             "the face that was taken",
@@ -222,7 +224,7 @@ def _identities(
     views = [portrait.turned(v, -0.4) for v in result.vertices[:count]]
     colors = _colors(result, surface)
     camera = portrait.camera(views[0], surface["region_face"], size)
-    return [portrait.draw(v, result.triangles, camera, size, colors) for v in views]
+    return _at_once(lambda v: portrait.draw(v, result.triangles, camera, size, colors), views)
 
 
 def _expressions(
@@ -234,7 +236,7 @@ def _expressions(
     colors = _colors(result, surface)
     neutral = portrait.turned(result.vertices[0], 0.0)
     camera = portrait.camera(neutral, surface["region_face"], size, crown=0.35)
-    return [portrait.draw(v, result.triangles, camera, size, colors) for v in views]
+    return _at_once(lambda v: portrait.draw(v, result.triangles, camera, size, colors), views)
 
 
 def _expression_order(result: Reconstruction) -> list[int]:
@@ -244,6 +246,12 @@ def _expression_order(result: Reconstruction) -> list[int]:
 
 
 # ---------------------------------------------------------------- pieces
+
+
+def _at_once(draw: Callable[[Any], Image.Image], views: Iterable[Any]) -> list[Image.Image]:
+    """Draws each view, several at once: NumPy lets other threads run while it counts."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(draw, views))
 
 
 def _colors(result: Reconstruction, surface: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -172,13 +172,13 @@ def interpolate(
     The values are stored column by column (`.T` of them is contiguous).
     """
     seen = raster.face_index >= 0
-    corners = np.asarray(faces)[raster.face_index[seen]].T.copy()
-    weights = raster.bary[seen].T.copy()
+    triangle, weights = raster.face_index[seen], raster.bary[seen].T.copy()
+    corners = np.asarray(faces).T.copy()
     values = np.asarray(values, np.float32)
-    out = np.empty((values.shape[1], corners.shape[1]), np.float32)
+    out = np.empty((values.shape[1], len(triangle)), np.float32)
     for column in range(values.shape[1]):  # one small table at a time stays in the cache
-        table = values[:, column].copy()
-        out[column] = weights[0] * table[corners[0]]
-        out[column] += weights[1] * table[corners[1]]
-        out[column] += weights[2] * table[corners[2]]
+        first, second, third = values[:, column].copy()[corners]
+        out[column] = weights[0] * first[triangle]
+        out[column] += weights[1] * second[triangle]
+        out[column] += weights[2] * third[triangle]
     return seen, out.T

@@ -13,18 +13,20 @@ from ofer_jax.render.rasterize import interpolate, project, rasterize
 CLAY = (0.74, 0.70, 0.66)
 _LIGHTS = (((-0.45, 0.55, 0.70), 0.62), ((0.75, 0.10, 0.55), 0.26))  # (towards the light, strength)
 _AMBIENT = 0.20
-_SHINE, _GLOSS = 0.10, 24.0
+_SHINE = 0.10  # of the highlight; its exponent is 24, three times 8
 
 
-def light_factor(normals: Float[np.ndarray, "N 3"]) -> tuple[np.ndarray, np.ndarray]:
-    """(diffuse [N, 1], highlight [N, 1]) of unit normals facing the camera along +z."""
-    diffuse = np.full((len(normals), 1), _AMBIENT, np.float32)
+def light_factor(normals: Float[np.ndarray, "3 N"]) -> tuple[np.ndarray, np.ndarray]:
+    """(diffuse [N], highlight [N]) of unit normals facing the camera along +z."""
+    diffuse = np.full(normals.shape[1], _AMBIENT, np.float32)
     for direction, strength in _LIGHTS:
-        towards = np.array(direction, np.float32) / np.linalg.norm(direction)
-        diffuse += strength * np.maximum(normals @ towards, 0)[:, None]
-    half = np.array(_LIGHTS[0][0], np.float32) / np.linalg.norm(_LIGHTS[0][0]) + (0, 0, 1)
+        towards = np.array(direction, np.float32) / np.float32(np.linalg.norm(direction))
+        diffuse += strength * np.maximum(towards @ normals, 0)
+    half = np.array(_LIGHTS[0][0]) / np.linalg.norm(_LIGHTS[0][0]) + (0, 0, 1)
     half /= np.linalg.norm(half)
-    return diffuse, _SHINE * np.maximum(normals @ half, 0)[:, None] ** _GLOSS
+    facing = np.maximum(half.astype(np.float32) @ normals, 0)
+    eighth = np.square(np.square(np.square(facing)))
+    return diffuse, _SHINE * eighth * eighth * eighth
 
 
 def shade(
@@ -53,13 +55,14 @@ def shade(
     )
     attributes = np.concatenate([vertex_normals(vertices, faces), colors], 1)
     seen, values = interpolate(raster, faces, attributes)
-    normals = values[:, :3] / np.maximum(np.linalg.norm(values[:, :3], axis=1)[:, None], 1e-6)
+    normals, albedo = values.T[:3], values.T[3:]  # column by column, as they are stored
+    normals = normals / np.maximum(np.sqrt(np.sum(normals * normals, 0)), 1e-6)
     diffuse, highlight = light_factor(normals)
-    full = np.zeros((height * k, width * k, 4), np.float32)
-    full[seen, :3] = np.clip(values[:, 3:] * diffuse + highlight, 0, 1)
-    full[seen, 3] = 1
-    mean = full.reshape(height, k, width, k, 4).mean((1, 3))
-    return np.rint(mean[..., :3] * 255).astype(np.uint8), mean[..., 3]
+    full = np.zeros((4, height * k, width * k), np.float32)
+    full[:3, seen] = np.clip(albedo * diffuse + highlight, 0, 1)
+    full[3, seen] = 1
+    mean = sum(full[:, i::k, j::k] for i in range(k) for j in range(k)) / np.float32(k * k)
+    return np.rint(mean[:3] * 255).astype(np.uint8).transpose(1, 2, 0), mean[3]
 
 
 def over(
