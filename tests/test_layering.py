@@ -65,9 +65,10 @@ RULES = {
     "onnxfile": Rule({"numpy"}, {"pickles"}, frozenset({"onnx"})),
     "bundle": Rule(MATHS | {"safetensors"}, EVERYTHING),
     "tensors": Rule(PLAIN, set()),
-    "meshes": Rule(PLAIN, {"atomic", "openhead"}),
+    "meshes": Rule(PLAIN | {"trimesh"}, {"atomic", "openhead"}),
     "now": Rule(PLAIN | {"scipy", "tqdm", "PIL"}, EVERYTHING),
     "photos": Rule(PLAIN | {"PIL"}, set()),
+    "plots": Rule(PLAIN, {"atomic"}, frozenset({"matplotlib"})),
     "tasks": Rule(MATHS | {"optax"}, TRAINING | {"openhead"}, PROGRESS),
     **dict.fromkeys(("best", "nonfinite"), Rule(MATHS | {"optax"}, TRAINING | {"atomic"})),
     "train": Rule(MATHS | {"optax"}, TRAINING, PROGRESS),
@@ -149,7 +150,7 @@ def test_ofer_jax_parts_import_only_what_their_rule_allows() -> None:
 
 @pytest.mark.parametrize(
     ("name", "owner"),
-    [("flax", "models"), ("orbax", "checkpoint.py")],
+    [("flax", "models"), ("orbax", "checkpoint.py"), ("trimesh", "meshes.py")],
 )
 def test_fenced_packages_have_one_home(name: str, owner: str) -> None:
     homes = {
