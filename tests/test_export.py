@@ -13,6 +13,7 @@ import jax
 import ml_dtypes
 import numpy as np
 import pytest
+from jax.experimental import topologies
 
 import ofer_jax
 from ofer_jax import bundle, export, faces, photos, trees
@@ -137,6 +138,25 @@ def test_the_weights_lie_beside_the_program(program: export.Program, folder: Pat
     data = (folder / "chain.jax").read_bytes()
     assert b"chain.py" in data
     assert str(Path(ofer_jax.__file__).parent).encode() not in data
+
+
+@pytest.mark.slow
+def test_a_tpu_compiler_takes_it(program: export.Program) -> None:
+    """Without a TPU, where the package libtpu is installed; some three minutes."""
+    pytest.importorskip("libtpu")
+    topology = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2")
+    device = jax.sharding.SingleDeviceSharding(topology.devices[0])
+
+    def abstract(kinds: Any) -> dict[str, jax.ShapeDtypeStruct]:
+        sizes = {n: [s if isinstance(s, int) else 2 for s in k.shape] for n, k in kinds.items()}
+        return {
+            n: jax.ShapeDtypeStruct(sizes[n], k.dtype, sharding=device) for n, k in kinds.items()
+        }
+
+    exported = program.exported
+    arguments = map(abstract, jax.tree.unflatten(exported.in_tree, exported.in_avals)[0])
+    compiled = jax.jit(exported.call).lower(*arguments).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 1e9
 
 
 def test_the_manifest_tells_every_input_and_output(program: export.Program, folder: Path) -> None:
