@@ -21,7 +21,7 @@ from absl import app, flags, logging
 from data_pipelines import faces_tfds, openhead_tfds
 from data_pipelines.synthetic import example
 from launch import build_faces, features
-from ofer_jax import cli, flame, openhead
+from ofer_jax import compiled, flame, openhead
 
 OUT = flags.DEFINE_string("out", None, "folder of the data set", required=True)
 SUBJECTS = flags.DEFINE_integer("subjects", 13000, "heads, each with one pair of pictures", 1)
@@ -37,7 +37,7 @@ for part in (build_faces, features):
 def build() -> None:
     """The data set, and what else is asked for."""
     encoders = features.check()
-    cli.keep_compiled()
+    compiled.keep()
     if build_faces.SET.value:
         shares = (VALIDATION.value, TEST.value)
         card = build_faces.build(

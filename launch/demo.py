@@ -17,7 +17,7 @@ from pathlib import Path
 from absl import app, flags
 
 from launch import demo_pictures
-from ofer_jax import cli
+from ofer_jax import compiled
 
 OUT = flags.DEFINE_string("out", "out/demo", "folder to write")
 LEARN = flags.DEFINE_boolean("learn", True, "also the second part: data, training, conversion")
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> None:
     if argv[1:]:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     start, out = time.perf_counter(), Path(OUT.value)
-    cli.keep_compiled()
+    compiled.keep()
     files = demo_pictures.make(out / "photos")
     run("Four photographs to ranked 3D faces", *RECONSTRUCT, *files, "--out", out / "faces")
     table(out / "faces")

@@ -16,7 +16,7 @@ from absl import app, flags
 from PIL import Image
 
 from data_pipelines import fit_sheet, fits, sets
-from ofer_jax import atomic, cli, flame, openhead
+from ofer_jax import atomic, compiled, flame, openhead
 from ofer_jax.flame import fit
 
 SET = flags.DEFINE_enum("set", "plain", ["famos", "coma", "plain"], "which; plain is a CSV")
@@ -45,7 +45,7 @@ def weights(path: str, head: flame.FlameModel) -> np.ndarray | None:
 
 def run() -> None:
     """Fits, figures and the sheet."""
-    cli.keep_compiled()
+    compiled.keep()
     path = FLAME.value or str(openhead.head_path())
     head, out = flame.load(path), Path(OUT.value)
     settings = fit.Settings(noise=1e-3 * NOISE.value)

@@ -9,11 +9,8 @@ was at fault (one line each on stderr, the other photographs still run); 130 if 
 """
 
 import argparse
-import os
-import platform
 import shlex
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,7 +96,6 @@ def _reconstruct(args: argparse.Namespace, command: str) -> int:
     from ofer_jax import report
 
     report.check_writable(args.out)
-    keep_compiled()
     from ofer_jax.reconstruct import load
 
     taken: set[Path] = set()
@@ -167,28 +163,6 @@ def _line(name: str, error: BaseException) -> str:
 
 def _complain(line: str) -> None:
     print(f"ofer: {line}", file=sys.stderr)
-
-
-def keep_compiled() -> None:
-    """Keeps compiled programs in the user's cache folder, where one can be written.
-
-    JAX_COMPILATION_CACHE_DIR, JAX's own setting, goes first; set it empty for no cache.
-    """
-    import jax
-
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    # Programs for a CPU are made for its very instruction set: none is shared between machines.
-    folder = Path(base) / "ofer_jax" / f"jax-{jax.__version__}-{platform.node() or 'host'}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError:
-        return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def _formats(text: str) -> tuple[str, ...]:

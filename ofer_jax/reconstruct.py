@@ -28,10 +28,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt32
 
 from ofer_jax import bundle as bundles
-from ofer_jax import chain, faces, flame, openhead, photos
+from ofer_jax import chain, compiled, faces, flame, openhead, photos
 from ofer_jax.arrays import Array
 from ofer_jax.tasks import idrank
 
@@ -191,16 +191,17 @@ class Reconstructor:
         key = (shapes, expressions)
         if key not in self._programs:
             configs = self.bundle.config["tasks"]
-            jitted = jax.jit(lambda arrays, inputs: chain.run(configs, *key, arrays, inputs))
             try:
-                inputs = _abstract_inputs(self.chunk, self.sees)
-                lowered = jitted.lower(self.arrays, inputs)
+                self._programs[key] = compiled.program(
+                    lambda arrays, inputs: chain.run(configs, *key, arrays, inputs),
+                    (self.arrays, _abstract_inputs(self.chunk, self.sees)),
+                    f"chain {configs} {key}",
+                )
             except Exception as error:  # any kind: flax, shape and key errors of a wrong bundle
                 line = " ".join(str(error).split())[:160]
                 raise ValueError(
                     f"bundle: parameters do not fit its config ({type(error).__name__}: {line})"
                 ) from error
-            self._programs[key] = lowered.compile()
         return self._programs[key]
 
     @cached_property
@@ -257,7 +258,7 @@ def load(
     head: str | Path | None = None,
     surface: str | Path | None = None,
 ) -> Reconstructor:
-    """Reads a head and a bundle.
+    """Reads a head and a bundle; what is compiled is kept (`compiled.keep`).
 
     Args:
         bundle: folder of an inference bundle; left out, the embedded default.
@@ -269,6 +270,7 @@ def load(
     Raises:
         ValueError: one line, for a missing or damaged file, or a bundle of another head.
     """
+    compiled.keep()
     path = Path(bundle) if bundle is not None else openhead.bundle_path()
     source = head if head is not None else bundles.head_path(path) or openhead.head_path()
     model = flame.load(source)
@@ -322,12 +324,17 @@ def _doubts(face: faces.Face) -> tuple[str, ...]:
 
 def _inputs(found: Sequence[Found], seed: int, seen: str) -> dict[str, Any]:
     return {
-        "features": _crops(found) if seen == "crops" else _open_features(found),
+        "features": seen_by(found, seen),
         "key": jnp.stack([key_of(f, seed) for f in found]),
         "points": np.stack([f.face.points[:, :2] for f in found]).astype(np.float32),
         "keypoints": np.stack([f.face.keypoints for f in found]).astype(np.float32),
         "use_mesh": np.array([f.face.presence >= PRESENCE for f in found]),
     }
+
+
+def seen_by(found: Sequence[Found], sees: str) -> Any:
+    """What networks that see `sees` ('open' or 'crops', `Reconstructor.sees`) read of the faces."""
+    return _crops(found) if sees == "crops" else _open_features(found)
 
 
 def _open_features(found: Sequence[Found]) -> Float[np.ndarray, "B F"]:
@@ -362,8 +369,12 @@ def _abstract_inputs(chunk: int, seen: str) -> dict[str, Any]:
 
 def key_of(found: Found, seed: int) -> Array:
     """The random key of a face: of the seed, the picture's pixels and the number of the face."""
-    key = jax.random.key(seed)
-    for start in (0, 4):
-        word = int.from_bytes(found.photo.digest[start : start + 4], "little")
-        key = jax.random.fold_in(key, np.uint32(word))
-    return jax.random.fold_in(key, found.number)
+    words = np.frombuffer(found.photo.digest[:8], "<u4")
+    return _folded(jax.random.key(seed), np.append(words, np.uint32(found.number)))
+
+
+@jax.jit
+def _folded(key: Array, words: UInt32[Array, "N"]) -> Array:
+    for word in words:
+        key = jax.random.fold_in(key, word)
+    return key

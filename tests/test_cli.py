@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,7 +32,6 @@ def load(bundle_folder):
 @pytest.fixture
 def run(monkeypatch, capsys, bundle_folder, load):
     """Runs `ofer reconstruct ...`; returns (status, stdout lines, stderr lines)."""
-    monkeypatch.setattr(cli, "keep_compiled", lambda: None)  # no test changes JAX's settings
     monkeypatch.setattr(reconstruct, "load", load)
 
     def call(*arguments, quick=True):
@@ -261,29 +259,6 @@ def test_help_names_every_option(capsys):
     text = capsys.readouterr().out
     for option in ("--out", "--shapes", "--expressions", "--format", "--seed", "--all-faces"):
         assert option in text
-
-
-@pytest.fixture
-def settings(monkeypatch):
-    """What `keep_compiled` would change, recorded instead."""
-    changed = {}
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-    monkeypatch.setattr(jax.config, "update", lambda name, value: changed.update({name: value}))
-    return changed
-
-
-def test_compiled_programs_go_to_the_users_cache(settings, monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cli.keep_compiled()
-    assert settings["jax_compilation_cache_dir"].startswith(str(tmp_path / "ofer_jax"))
-    assert Path(settings["jax_compilation_cache_dir"]).is_dir()
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(settings, monkeypatch, tmp_path):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    cli.keep_compiled()
-    assert settings == {}
 
 
 def test_folder_names_are_sound_and_differ(tmp_path):

@@ -48,7 +48,8 @@ RULES = {
     "flame": Rule(MATHS, CORE | {"atomic", "pickles"}),
     "losses": Rule(MATHS | {"optax"}, CORE),
     "models": Rule(MATHS | {"flax"}, CORE | {"models"}),
-    "faces": Rule(MATHS | {"PIL"}, {"arrays", "faces", "openhead"}),
+    "compiled": Rule({"jax", "jaxlib", "numpy"}, {"atomic"}),
+    "faces": Rule(MATHS | {"PIL"}, {"arrays", "compiled", "faces", "openhead"}),
     "openhead": Rule(PLAIN, {"openhead"}),
     "state": Rule(MATHS | {"optax"}, CORE | {"state", "optim"}),
     "optim": Rule(MATHS | {"optax"}, CORE | {"state", "optim"}),
@@ -170,7 +171,7 @@ def test_configs_import_only_ml_collections() -> None:
 
 def test_data_pipelines_import_no_training_and_no_launch() -> None:
     parts = CORE | {"atomic", "parts", "faces", "openhead", "models", "bundle", "photos", "meshes"}
-    parts |= {"camera", "encoders", "pickles"}
+    parts |= {"camera", "compiled", "encoders", "pickles"}
     packages = MATHS | {"PIL", "grain", "tensorflow_datasets", "array_record", "tqdm", "absl"}
     build_only = {"scipy", "tflite", "trimesh"}
     lazy = frozenset({"matplotlib", "skimage", "apache_beam"})

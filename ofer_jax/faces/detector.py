@@ -29,9 +29,9 @@ Detection = tuple[np.ndarray, np.ndarray, float]  # box [4], keypoints [6, 2], s
 
 
 @cache
-def _network() -> tuple[str, dict[str, Array]]:
+def _network() -> tuple[batching.Function, graph.Weights]:
     text, weights = graph.split(openhead.weights("blazeface"))
-    return text, jax.device_put(weights)
+    return partial(_forward, text), jax.device_put(weights)
 
 
 @cache
@@ -44,7 +44,6 @@ def anchors() -> np.ndarray:
     return np.concatenate(rows).astype(np.float32)
 
 
-@partial(jax.jit, static_argnums=0)
 def _forward(
     text: str, weights: graph.Weights, views: UInt8[Array, "B 128 128 3"]
 ) -> tuple[Float[Array, "B 896 8 2"], Float[Array, "B 896"]]:
@@ -61,7 +60,7 @@ def find(
 ) -> list[list[Detection]]:
     """Detections, in pixels of the photograph, of each view (photograph -> 128 x 128 matrix)."""
     views = [align.warp(p, m, SIZE) for p, m in zip(pictures, matrices, strict=True)]
-    values, scores = batching.run(partial(_forward, *_network()), views)
+    values, scores = batching.run(_network, views)
     return [_decode(v, s, m, threshold) for v, s, m in zip(values, scores, matrices, strict=True)]
 
 

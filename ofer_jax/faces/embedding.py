@@ -47,8 +47,8 @@ def dequantise(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 @cache
-def _weights() -> Weights:
-    return jax.device_put(dequantise(openhead.weights("dlib")))
+def _network() -> tuple[batching.Function, Weights]:
+    return forward, jax.device_put(dequantise(openhead.weights("dlib")))
 
 
 def embed(
@@ -60,7 +60,7 @@ def embed(
         raise ValueError(f"expected uint8 [B, 150, 150, 3] chips, got {chips.dtype}{chips.shape}")
     if not len(chips):
         return np.zeros((0, EMBEDDING), np.float32), np.zeros((0, *MIDDLE), np.float32)
-    embedding, middle = batching.run(lambda x: forward(_weights(), x), list(chips))
+    embedding, middle = batching.run(_network, list(chips))
     return embedding, middle
 
 

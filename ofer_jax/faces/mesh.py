@@ -23,12 +23,11 @@ EYE_CORNERS = (33, 263)  # outer corners, image-left and image-right
 
 
 @cache
-def _network() -> tuple[str, dict[str, Array]]:
+def _network() -> tuple[batching.Function, graph.Weights]:
     text, weights = graph.split(openhead.weights("facemesh"))
-    return text, jax.device_put(weights)
+    return partial(_forward, text), jax.device_put(weights)
 
 
-@partial(jax.jit, static_argnums=0)
 def _forward(
     text: str, weights: graph.Weights, crops: UInt8[Array, "B 192 192 3"]
 ) -> tuple[Float[Array, "B 468 3"], Float[Array, "B"]]:
@@ -40,7 +39,7 @@ def _forward(
 def find(pictures: list[Image.Image], matrices: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Points [N, 468, 3] in pixels of the photographs and presence [N], one crop each."""
     crops = [align.warp(p, m, SIZE) for p, m in zip(pictures, matrices, strict=True)]
-    points, presence = batching.run(partial(_forward, *_network()), crops)
+    points, presence = batching.run(_network, crops)
     placed = [_place(p, m) for p, m in zip(points.astype(np.float64), matrices, strict=True)]
     return np.stack(placed), presence
 
