@@ -1,10 +1,12 @@
 """Runs the exported chain: needs jax (with flatbuffers) and numpy, and nothing of its makers.
 
-from load import run
+    from load import run
 
-outputs = run(inputs)     # arrays by name to arrays by name, as manifest.json tells; any B
+    outputs = run(inputs)
 
-python load.py inputs.npz outputs.npz
+Both are arrays by name, as manifest.json tells, for any number of faces. As a command:
+
+    python load.py inputs.npz outputs.npz
 """
 
 import hashlib
