@@ -70,7 +70,7 @@ def evaluate(
     check_head(bundle, model)
     count = _check(arrays, samples, expressions)
     face = face_model(model, regions["region_face"])
-    draw = _sampler(bundle, model, regions["region_front"], samples, expressions)
+    draw = sampler(bundle, model, regions["region_front"], samples, expressions)
     key = jax.random.key(seed)
     parts: dict[str, list[Figures]] = {side: [] for side in SIDES}
     for start in tqdm(range(0, count, batch), desc="evaluate", unit="batch"):
@@ -108,7 +108,7 @@ def _check(arrays: Mapping[str, Any], samples: int, expressions: int) -> int:
 # ---------------------------------------------------------------- samples
 
 
-def _sampler(
+def sampler(
     bundle: Bundle,
     model: FlameModel,
     front: Int[np.ndarray, "R"],
