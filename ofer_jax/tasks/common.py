@@ -26,6 +26,7 @@ SAMPLERS = {
     "ddpm": samplers.ddpm,
     "ddim": samplers.ddim,
     "dpm": samplers.dpm,
+    "dpm3": samplers.dpm3,
     "official_ddim": samplers.official_ddim,
 }
 

@@ -17,6 +17,7 @@ SAMPLERS = {
     "ddim": functools.partial(samplers.ddim, steps=20),
     "ddim-0": functools.partial(samplers.ddim, steps=20, eta=0.0),
     "dpm": functools.partial(samplers.dpm, steps=10),
+    "dpm3": functools.partial(samplers.dpm3, steps=10),
     "official_ddim": samplers.official_ddim,
 }
 
@@ -124,6 +125,7 @@ def test_official_ddim_needs_whole_strides():
         ("ddim", {"steps": 300, "eta": 1.0}),
         ("ddim", {"steps": 300, "eta": 0.0}),
         ("dpm", {"steps": 40}),
+        ("dpm3", {"steps": 25}),
     ],
 )
 def test_an_exact_denoiser_gives_back_its_gaussian(sampler, options):
@@ -139,6 +141,7 @@ def test_an_exact_denoiser_gives_back_its_gaussian(sampler, options):
         ("ddim", {"steps": 300, "eta": 1.0}),
         ("ddim", {"steps": 300, "eta": 0.0}),
         ("dpm", {"steps": 40}),
+        ("dpm3", {"steps": 25}),
     ],
 )
 def test_an_exact_denoiser_gives_back_its_two_modes(sampler, options):
@@ -177,17 +180,59 @@ def test_dpm_needs_few_steps_for_any_width(std):
     assert abs(x.std() / std - 1.0) < 0.03
 
 
+@pytest.mark.parametrize(("std", "steps"), [(0.05, 25), (0.1, 25), (0.2, 20), (0.5, 20), (1.2, 20)])
+def test_dpm3_keeps_the_width_to_a_percent(std, steps):
+    """Exactly: sampling a centred Gaussian is linear, so its response to each noise adds up."""
+    table = schedule.linear(dtype=np.float64)
+    with jax.enable_x64(True):
+        solver = samplers.dpm3(table, steps=steps)
+        bar, rest = (
+            np.asarray(t)[solver.times] for t in (table.alpha_bar, table.one_minus_alpha_bar)
+        )
+        gain = jnp.asarray(np.sqrt(bar) * std**2 / (bar * std**2 + rest))
+        noise = jnp.eye(steps)[:, :, None]
+        key, shape = jax.random.key(0), (steps, 1)
+        x = samplers.sample(solver, lambda x, i: gain[i] * x, key, shape, noise=noise)
+        assert abs(jnp.linalg.norm(x) / std - 1) < 0.012
+
+
+def test_dpm3_needs_fewer_steps_than_dpm_for_two_widths_at_once():
+    """Heavy tails: where a step must tell which width it is, low orders lose variance."""
+    modes, true = mixture([0.0, 0.0], [0.2, 2.0], [0.8, 0.2]), np.sqrt(0.8 * 0.04 + 0.2 * 4)
+    second, third = (
+        draw(make(SCHEDULE, steps=20), modes, 20_000).std() / true - 1
+        for make in (samplers.dpm, samplers.dpm3)
+    )
+    assert abs(third) < 0.015 < abs(second)
+
+
+def test_three_predictions_on_a_parabola_give_its_mean_over_the_step():
+    h, a, b = 0.4, 0.3, 0.5
+    u = np.linspace(0, h, 20_001)
+    weight = np.exp(-2 * (h - u))
+
+    def parabola(u):
+        return 2 - 3 * u + 5 * u**2
+
+    found = np.dot(samplers._extrapolation(h, a, b), parabola(np.array([0.0, -a, -a - b])))
+    assert found == pytest.approx(
+        np.trapezoid(weight * parabola(u)) / np.trapezoid(weight), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("over_t", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("steps", [1, 2, 30, 999, 1000])
-def test_dpm_visits_both_ends_and_no_step_twice(steps):
-    times = np.asarray(samplers.dpm_times(SCHEDULE, steps))
+def test_dpm_visits_both_ends_and_no_step_twice(steps, over_t):
+    times = np.asarray(samplers.dpm_times(SCHEDULE, steps, over_t))
     assert len(times) == steps and times[0] == 999
     assert (np.diff(times) < 0).all()
     assert times[-1] == (0 if steps > 1 else 999)
 
 
-def test_dpm_in_one_step_returns_the_denoisers_x0():
+@pytest.mark.parametrize("make", [samplers.dpm, samplers.dpm3])
+def test_dpm_in_one_step_returns_the_denoisers_x0(make):
     predict_eps = mixture([1.0], [0.3], [1.0])
-    x = run(samplers.dpm(SCHEDULE, steps=1), predict_eps, jax.random.key(0), (4, 2))
+    x = run(make(SCHEDULE, steps=1), predict_eps, jax.random.key(0), (4, 2))
     y = run(samplers.ddim(SCHEDULE, steps=1), predict_eps, jax.random.key(0), (4, 2))
     np.testing.assert_allclose(x, y, atol=1e-5)
 
