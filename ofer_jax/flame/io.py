@@ -18,13 +18,14 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from ofer_jax.flame import files, official, releases
 from ofer_jax.flame.files import PathLike
-from ofer_jax.flame.model import PARENTS, FlameModel
+from ofer_jax.flame.model import PARENTS, FlameModel, with_bases
 
 _FLOATS = (
     *("v_template", "shapedirs", "exprdirs", "posedirs", "J_regressor", "lbs_weights"),
@@ -154,7 +155,7 @@ def from_arrays(
     bare = not _LANDMARKS.keys() & arrays.keys()
     if bare:
         arrays = {**arrays, **_no_landmarks()}
-    unpacked = {key: _floats(arrays, key) for key in _FLOATS}
+    unpacked: dict[str, Any] = {key: _floats(arrays, key) for key in _FLOATS}
     for key in _INTS:
         unpacked[key] = _ints(arrays, key)
     _check_shapes(unpacked, bare)
@@ -162,13 +163,8 @@ def from_arrays(
     unpacked |= {key: unpacked[key].astype(np.int32) for key in _INTS}
     parents = tuple(int(p) for p in arrays.get("parents", np.array(PARENTS)))
     _check_parents(parents, unpacked["J_regressor"].shape[0])
-    return FlameModel(
-        **{key: jnp.asarray(value) for key, value in unpacked.items()},
-        parents=parents,
-        name=name,
-        sha256=sha256,
-        release=release,
-    )
+    model = FlameModel(**unpacked, parents=parents, name=name, sha256=sha256, release=release)
+    return jax.device_put(with_bases(model))
 
 
 def to_arrays(model: FlameModel) -> dict[str, np.ndarray]:

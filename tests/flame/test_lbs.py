@@ -1,3 +1,6 @@
+import dataclasses
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +22,58 @@ def inputs(golden) -> dict[str, np.ndarray]:
 def test_vertices_agree_with_the_golden_values(model, golden, inputs):
     out = flame.vertices(model, **inputs)
     assert np.abs(out - golden["out_vertices"]).max() < MICRON
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one product", "three products"])
+def test_vertices_agree_with_the_equations_in_float64(model, inputs, together):
+    with jax.enable_x64(True):
+        exact = jax.tree.map(
+            lambda a: jnp.asarray(a, jnp.float64 if a.dtype == np.float32 else None),
+            model if together else dataclasses.replace(model),
+        )
+        wide = {name: value[:3].astype(np.float64) for name, value in inputs.items()}
+        out = flame.vertices(exact, **wide)
+        expected = by_the_book(exact, **wide)
+        assert np.abs(np.asarray(out) - expected).max() < 1e-12
+
+
+def by_the_book(model, shape, expression, global_rotation, neck, jaw, eyes):
+    """The equations at the top of `lbs`, one after the other, with homogeneous matrices."""
+    model = jax.tree.map(np.asarray, model)
+    pose = np.concatenate([global_rotation, neck, jaw, eyes], axis=1).reshape(-1, 5, 3)
+    rotation = np.asarray(flame.rotations.rodrigues(jnp.asarray(pose)))
+    shaped = np.asarray(model.v_template) + np.einsum("vcn,bn->bvc", model.shapedirs, shape)
+    shaped = shaped + np.einsum("vcn,bn->bvc", model.exprdirs, expression)
+    joint = np.einsum("jv,bvc->bjc", model.J_regressor, shaped)
+    bend = (rotation[:, 1:] - np.eye(3)).reshape(len(pose), -1)
+    posed = shaped + np.einsum("vcp,bp->bvc", model.posedirs, bend)
+    motion = np.zeros((len(pose), 5, 4, 4))
+    for j, parent in enumerate(model.parents):
+        local = np.zeros((len(pose), 4, 4))
+        local[:, :3, :3], local[:, 3, 3] = rotation[:, j], 1
+        local[:, :3, 3] = joint[:, j] - np.einsum("bij,bj->bi", rotation[:, j], joint[:, j])
+        motion[:, j] = local if parent < 0 else motion[:, parent] @ local
+    points = np.concatenate([posed, np.ones_like(posed[..., :1])], axis=-1)
+    return np.einsum("vj,bjrc,bvc->bvr", model.lbs_weights, motion[:, :, :3], points, optimize=True)
+
+
+def test_the_program_multiplies_once_by_the_bases_and_never_turns_them_about(model, inputs):
+    program = flame.vertices.lower(model, **inputs).compile().as_text()
+    count, width = model.num_vertices, model.bases.shape[-1]
+    assert len(re.findall(rf"= f32\[12,{3 * count}\]\S* dot\(", program)) == 1
+    basis = rf"f32\[({count},3|{3 * count}),({width}|300)\]|f32\[({width}|300),{3 * count}\]"
+    assert re.search(basis, program)
+    assert not re.search(rf"= ({basis})\S* (transpose|copy|concatenate|fusion)\(", program)
+
+
+def test_a_changed_head_forgets_its_joined_bases(model, inputs):
+    assert model.bases.shape == (model.num_vertices, 3, 300 + 100 + 36)
+    flat = dataclasses.replace(model, shapedirs=jnp.zeros_like(model.shapedirs))
+    assert flat.bases is None
+    rest = {key: value for key, value in inputs.items() if key != "shape"}
+    np.testing.assert_allclose(
+        flame.vertices(flat, **inputs), flame.vertices(model, **rest), atol=MICRON
+    )
 
 
 def test_jit_changes_nothing(model, inputs):
