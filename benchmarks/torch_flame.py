@@ -32,19 +32,24 @@ class Flame(nn.Module):
             self.register_buffer(name, torch.tensor(np.ascontiguousarray(value)))
 
     def forward(
-        self, shape: Tensor, expression: Tensor | None = None, jaw: Tensor | None = None
+        self,
+        shape: Tensor,
+        expression: Tensor | None = None,
+        jaw: Tensor | None = None,
+        pose: Tensor | None = None,
     ) -> Tensor:
-        """Shape [B, s], expression [B, e] and the jaw's axis-angle [B, 3] to vertices [B, V, 3].
+        """Shape [B, s], expression [B, e] and axis-angles to vertices [B, V, 3]: the jaw's [B, 3]
+        or, as `pose`, all five joints' [B, J, 3] (root, neck, jaw, left eye, right eye).
         What is left out is zero, as coefficients beyond those given are."""
         batch, wanted = len(shape), self.sizes
         values = [shape] if expression is None else [F.pad(shape, (0, wanted[0] - shape.shape[1]))]
         values += [] if expression is None else [expression]
         given = torch.cat(values, dim=1)
         shaped = self.template + (given @ self.bases[: given.shape[1]]).view(batch, -1, 3)
-        if jaw is None:
+        if jaw is not None:
+            pose = F.pad(jaw[:, None], (0, 0, 2, len(self.parents) - 3))
+        if pose is None:
             return shaped
-        pose = shape.new_zeros(batch, len(self.parents), 3)
-        pose[:, 2] = jaw
         turns = rotations(pose)
         bent = (turns[:, 1:] - torch.eye(3)).flatten(1) @ self.correctives
         posed = shaped + bent.view(batch, -1, 3)
