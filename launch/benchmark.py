@@ -5,6 +5,7 @@
     python -m launch.benchmark scaling --task idgen      # work a device on 1, 2, 4, 8 fake devices
     python -m launch.benchmark input --data DIR [--features open] [--workers 2]
     python -m launch.benchmark fit                       # FLAME to 200 registered meshes
+    python -m launch.benchmark flame [--batch 256]       # its layer, beside PyTorch and body-models
 
 The steps' batches are noise, so they need no data. The paper's networks are given the outputs of
 their encoders, unless --encoders. `work` prints what `scaling` asks of each process it starts.
@@ -18,7 +19,7 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import fitting, reading, table
+from benchmarks import fitting, flame_speed, reading, table
 from benchmarks.cases import SIZES, TASKS
 from launch import cases
 from ofer_jax import atomic
@@ -51,14 +52,10 @@ def of_input(_: str) -> Rows:
     return reading.run(DATA.value, FEATURES.value, BATCH.value, STEPS.value, WORKERS.value)
 
 
-def of_fits(_: str) -> Rows:
-    """The figures of fitting FLAME to meshes."""
-    return fitting.run()
-
-
 ACTIONS = dict.fromkeys(("train", "scaling", "work"), of_cases) | {
     "input": of_input,
-    "fit": of_fits,
+    "fit": lambda _: fitting.run(),
+    "flame": lambda _: flame_speed.run(BATCH.value),
 }
 
 
