@@ -1,6 +1,7 @@
 """Measure faces. The first word says how; without one, a bundle on held-out heads:
 
     python -m launch.evaluate --data data/openhead [--bundle runs/bundle] [--out report.json]
+    python -m launch.evaluate now --predictions DIR --dataset DIR [--metrical] [--out DIR]
 
 `python -m launch.evaluate WORD --help` lists the flags of one.
 """
@@ -11,6 +12,10 @@ import sys
 # Word: what it does. Each is a file of its own, launch/evaluate_WORD.py.
 COMMANDS = {
     "heads": "a bundle on held-out heads of the open head's data (as without a word)",
+    "now": "face shapes against the scans of the NoW benchmark",
+    "stirling": "face shapes against the scans of Stirling/ESRC",
+    "photos": "a bundle on any folder of photographs, without ground truth",
+    "ranking": "the choice among a bundle's samples on held-out heads, for any number of them",
 }
 
 

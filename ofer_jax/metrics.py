@@ -109,12 +109,17 @@ def medoid(aligned: Float[Array, "B K N 3"]) -> Int[Array, "B"]:
 
     (With squared distances it would be the sample nearest to the mean.)
     """
+    return jnp.argmin(to_others(aligned), axis=-1)
+
+
+def to_others(aligned: Float[Array, "B K N 3"]) -> Float[Array, "B K"]:
+    """Sum of each sample's root mean square vertex distances to the others, their unit."""
     flat = aligned.reshape(*aligned.shape[:2], -1)
     flat = flat - jnp.mean(flat, axis=1, keepdims=True)  # keeps float32's digits in the products
     product = jnp.einsum("bkn,bln->bkl", flat, flat, precision="highest")
     norm = jnp.diagonal(product, axis1=1, axis2=2)
     squared = norm[:, :, None] + norm[:, None, :] - 2 * product
-    return jnp.argmin(jnp.sum(jnp.sqrt(jnp.maximum(squared, 0.0)), axis=-1), axis=-1)
+    return jnp.sum(jnp.sqrt(jnp.maximum(squared, 0.0)), axis=-1)
 
 
 def recovered_gap(
