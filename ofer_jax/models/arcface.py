@@ -7,6 +7,7 @@ BatchNorm. Deng et al., "ArcFace", CVPR 2019; 100 layers have blocks 3-13-30-3.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,13 +39,14 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w c"]:
+        conv = functools.partial(layers.conv, self.channels, dtype=self.dtype)
         h = _norm("norm_1", self.train)(x)
-        h = _norm("norm_2", self.train)(_conv(self.channels, "conv_1", self.dtype)(h))
+        h = _norm("norm_2", self.train)(conv(name="conv_1")(h))
         h = PReLU(name="prelu")(h)
-        h = _conv(self.channels, "conv_2", self.dtype, stride=self.stride)(h)
+        h = conv(stride=self.stride, name="conv_2")(h)
         h = _norm("norm_3", self.train)(h)
         if self.stride != 1:
-            x = _conv(self.channels, "skip", self.dtype, size=1, stride=self.stride)(x)
+            x = conv(size=1, stride=self.stride, name="skip")(x)
             x = _norm("skip_norm", self.train)(x)
         return h + x
 
@@ -86,7 +88,9 @@ class ArcFace(nn.Module):
         frozen = self.frozen_stages
         if not 0 <= frozen <= len(self.blocks):
             raise ValueError(f"frozen_stages is {frozen}; there are {len(self.blocks)} stages")
-        h = _norm("norm", train and not frozen)(_conv(self.width, "conv", self.dtype)(x))
+        h = _norm("norm", train and not frozen)(
+            layers.conv(self.width, name="conv", dtype=self.dtype)(x)
+        )
         h = PReLU(name="prelu")(h)
         for stage, count in enumerate(self.blocks):
             for i in range(count):
@@ -107,18 +111,3 @@ def arcface_input(images: UInt8[Array, "B 112 112 3"]) -> Float[Array, "B 112 11
 
 def _norm(name: str, train: bool) -> layers.BatchNorm:
     return layers.BatchNorm(train, name=name)
-
-
-def _conv(
-    channels: int, name: str, dtype: layers.DType, *, size: int = 3, stride: int = 1
-) -> nn.Conv:
-    """With the padding of the published network: Linen's SAME is off by one pixel at stride 2."""
-    return nn.Conv(
-        channels,
-        (size, size),
-        strides=stride,
-        padding=size // 2,
-        use_bias=False,
-        dtype=dtype,
-        name=name,
-    )

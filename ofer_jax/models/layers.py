@@ -3,6 +3,7 @@
 `dtype` is what a network computes in. None: as its inputs and params are. With bfloat16 (say
 'bfloat16') its matrix products, convolutions and what lies between are of that type; params, the
 statistics of norms, softmax and the last layer stay float32, and so do its results.
+Kernels that are bfloat16 themselves are another thing, see `models.products`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 
 from ofer_jax import across
 from ofer_jax.arrays import Array, Float
+from ofer_jax.models import products
 
 M = TypeVar("M", bound=nn.Module)
 DType = str | None
@@ -27,7 +29,33 @@ def dense(
     features: int, *, use_bias: bool = True, name: str | None = None, dtype: DType = None
 ) -> nn.Dense:
     """A linear layer with PyTorch's initial scale, as the published networks have."""
-    return nn.Dense(features, use_bias=use_bias, kernel_init=uniform_init, name=name, dtype=dtype)
+    return nn.Dense(
+        features,
+        use_bias=use_bias,
+        kernel_init=uniform_init,
+        name=name,
+        dtype=dtype,
+        promote_dtype=products.promote,
+        dot_general=products.dot_general,
+    )
+
+
+def conv(
+    features: int, *, size: int = 3, stride: int = 1, name: str | None = None, dtype: DType = None
+) -> nn.Conv:
+    """A convolution without bias, padded as PyTorch's `padding=size // 2` (Linen's SAME is off by
+    one pixel at stride 2)."""
+    return nn.Conv(
+        features,
+        (size, size),
+        strides=stride,
+        padding=size // 2,
+        use_bias=False,
+        name=name,
+        dtype=dtype,
+        promote_dtype=products.promote,
+        conv_general_dilated=products.convolution,
+    )
 
 
 def wide(x: Array) -> Array:
