@@ -7,7 +7,7 @@ turns, and of each turn it is recorded which share of the processor's time other
 import os
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,16 @@ class Step:
         self.wait()
 
 
-def turns(sides: Mapping[str, Run], rounds: int, seconds: float = 0.3) -> dict[str, np.ndarray]:
+def turns(
+    sides: Mapping[str, Run], rounds: int, seconds: float = 0.3, long: Collection[str] = ()
+) -> dict[str, np.ndarray]:
     """Seconds a call of each side [rounds], the sides taking turns of about `seconds`; and under
-    'others' the largest share of the processor that other processes had in a round."""
-    repeats = {}
+    'others' the largest share of the processor that other processes had in a round. Sides that are
+    `long` are called once a turn, and not before the first."""
+    repeats = dict.fromkeys(long, 1)
     for name, run in sides.items():
+        if name in repeats:
+            continue
         run()
         begun = time.perf_counter()
         run()

@@ -1,5 +1,6 @@
-"""How fast the training steps, and what reads for them, are on this machine.
+"""How fast reconstruction, the training steps and what reads for them are on this machine.
 
+    python -m launch.benchmark reconstruct [--rounds 3] [--out FILE.json] [--plot FILE.png]
     python -m launch.benchmark train [--task idgen] [--size paper] [--steps 50] [--out FILE.json]
     python -m launch.benchmark train --against_torch     # beside eager PyTorch: the extra 'torch'
     python -m launch.benchmark scaling --task idgen      # work a device on 1, 2, 4, 8 fake devices
@@ -9,12 +10,14 @@
 
 The steps' batches are noise, so they need no data. The paper's networks are given the outputs of
 their encoders, unless --encoders. `work` prints what `scaling` asks of each process it starts.
+`reconstruct` sets ours beside the published procedure in eager PyTorch (the extras 'torch' and, for
+--plot, 'plots'): docs/speed.md. It takes ten minutes; let nothing else run.
 """
 
 import itertools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import app, flags
@@ -34,6 +37,8 @@ AGAINST_TORCH = flags.DEFINE_bool("against_torch", False, "compare with it (pape
 DATA = flags.DEFINE_string("data", "data/openhead", "for input: as launch.train takes it")
 FEATURES = flags.DEFINE_string("features", "crops", "for input: 'open', 'crops', 'farl', ...")
 WORKERS = flags.DEFINE_integer("workers", 2, "for input: processes that read ahead", 0)
+ROUNDS = flags.DEFINE_integer("rounds", 3, "for reconstruct: turns of each side", 1)
+PLOT = flags.DEFINE_string("plot", None, "for reconstruct: a PNG file")
 OUT = flags.DEFINE_string("out", None, "a JSON file for all figures")
 Rows = list[dict[str, Any]]
 
@@ -47,15 +52,14 @@ def of_cases(action: str) -> Rows:
     return [row for each in chosen for row in cases.figures(action, *each, **how)]
 
 
-def of_input(_: str) -> Rows:
-    """The figures of reading."""
-    return reading.run(DATA.value, FEATURES.value, BATCH.value, STEPS.value, WORKERS.value)
-
-
-ACTIONS = dict.fromkeys(("train", "scaling", "work"), of_cases) | {
-    "input": of_input,
+ACTIONS: dict[str, Callable[[str], Rows]] = {
+    **dict.fromkeys(("train", "scaling", "work"), of_cases),
+    "input": lambda _: reading.run(
+        DATA.value, FEATURES.value, BATCH.value, STEPS.value, WORKERS.value
+    ),
     "fit": lambda _: fitting.run(),
     "flame": lambda _: flame_speed.run(BATCH.value),
+    "reconstruct": lambda _: cases.reconstruction(ROUNDS.value, PLOT.value),
 }
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from pathlib import Path
 from typing import Any
 
 from benchmarks import cases, measure, scaling
@@ -18,8 +19,7 @@ def figures(
         return scaling.run([sys.executable, "-m", "launch.benchmark", "work", *named])
     made = case(task, size, batch_size, **how)
     if action == "against_torch":
-        against_torch = importlib.import_module("benchmarks.against_torch")  # PyTorch is an extra
-        return [against_torch.compare(made, steps)]
+        return [extra("against_torch", "torch").compare(made, steps)]
     return [scaling.work(made) if action == "work" else measure.report(made, steps)]
 
 
@@ -45,3 +45,21 @@ def case(task: str, size: str, batch_size: int, *, encoders: bool, way: str | No
     constants, of_idgen = (setup.constants_of(configs[name], *head) for name in (task, "idgen"))
     constants |= cases.generator(config, configs["idgen"], of_idgen)
     return cases.Case(size, config, constants, cases.batch(config, head[0]))
+
+
+def reconstruction(rounds: int, plot: str | None) -> list[dict[str, Any]]:
+    """The figures of reconstructing the demo's photographs, drawn into the file `plot`."""
+    plots = extra("plots", "plots") if plot else None
+    photographs = sorted(Path(__file__).with_name("demo_photos").glob("*.jpg"))
+    rows = extra("torch_reconstructing", "torch").run(photographs, rounds)
+    if plots:
+        plots.reconstruct(rows, plot)
+    return rows
+
+
+def extra(name: str, needs: str) -> Any:
+    """A module of `benchmarks` that needs an extra. Raises ImportError that says how to get it."""
+    try:
+        return importlib.import_module(f"benchmarks.{name}")
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{error.name} is missing: pip install -e '.[{needs}]'") from None

@@ -1,0 +1,174 @@
+"""Ours beside the published procedure in eager PyTorch: crops of a face to ranked meshes.
+
+Both sides have the same random weights of the published size. Both are timed from the aligned crops
+(ours from the photograph and the face found in it) to meshes in memory; finding the face and
+writing files is told apart. Sampling is the same work in the published procedure and in its fair
+variant, so it is timed once a round for both. With bfloat16 (PyTorch's autocast) the encoders are
+timed whole, and of the denoisers' evaluations a PART, which is multiplied.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import measure, reconstructing, torch_agreement
+from benchmarks.reconstructing_ours import bundle_of, crops
+from benchmarks.torch_procedure import Procedure
+from ofer_jax import flame, openhead, photos, published
+from ofer_jax.reconstruct import Reconstructor
+
+PART = 10  # evaluations of a denoiser timed with bfloat16, and on other numbers of samples
+ONE = "One photograph, seconds"
+STAGES = ("encode", "sample", "rank", "express", "mesh")
+Row = dict[str, Any]
+Calls = dict[str, Callable[[], Any]]
+
+
+class Sides:
+    """The published procedure and our reconstructor, of the same weights.
+
+    Args:
+      shared: all ArcFaces have the same frozen layers, as training leaves them.
+    """
+
+    def __init__(self, shared: bool = True) -> None:
+        torch.manual_seed(0)
+        head, surface = flame.load(openhead.head_path()), dict(openhead.surface())
+        front = surface["region_front"] = surface["region_front"][: published.FRONT]
+        tasks = published.tasks("paper")
+        self.procedure = Procedure(tasks, head, front)
+        if shared:
+            self.procedure.share_trunk()
+        self.ours = Reconstructor(head, bundle_of(self.procedure, tasks, head), surface)
+
+
+def run(paths: Sequence[str | Path], rounds: int) -> list[Row]:
+    """All rows of `launch.benchmark reconstruct` on photographs."""
+    seen = reconstructing.views(paths, reconstructing.FOLDER)
+    sides = Sides()
+    first = sides.ours.find(seen[0])[0]
+    agreement = torch_agreement.check(sides.procedure, sides.ours, crops(first))
+    rows = one_photograph(sides, seen[0], rounds)
+    folder = {"side": "ours", **reconstructing.folder(sides.ours, seen, rounds)}
+    grown = reconstructing.growth(sides.ours, first, rounds)
+    beside(grown, sides.procedure, crops(first))
+    del sides  # the next ones take as much memory
+    rows.append(separate(seen[0], rounds))
+    compare(rows, "total_s", rows[0])
+    compare([folder], "whole_s", rows[0])
+    folder["table"] = "A folder, seconds a photograph"
+    return [*rows, folder, *grown, *reconstructing.starts(paths[0], rounds), *agreement]
+
+
+def one_photograph(sides: Sides, photo: photos.Photo, rounds: int) -> list[Row]:
+    """A row for each way of PyTorch's, and ours; all take turns."""
+    given = {k: torch.tensor(v) for k, v in crops(sides.ours.find(photo)[0]).items()}
+    laps: list[dict[str, float]] = []
+    memory: dict[str, list[float]] = {"published": [], "ours": []}
+    with tempfile.TemporaryDirectory() as made:
+        calls = {
+            **theirs(sides.procedure, given, laps),
+            **reconstructing.sides(sides.ours, photo, Path(made)),
+        }
+        for side, name in (("published", "published"), ("ours", "whole")):
+            calls[name] = _watched(calls[name], memory[side])
+        found = measure.turns(calls, rounds, long=("published", "bfloat16: 100 copies"))
+    whole = {stage: np.array([lap[stage] for lap in laps]) for stage in STAGES}
+    low = {stage: found[f"bfloat16: {stage}"] for stage in ("sample", "express")}
+    low["sample"] *= len(sides.procedure.visited) / PART
+    low["express"] *= sides.procedure.steps / PART
+    ways = {
+        "published": whole,
+        "published, bfloat16": whole | low | {"encode": found["bfloat16: 100 copies"]},
+        "fair": whole | {"encode": found["one copy"]},
+        "fair, bfloat16": whole | low | {"encode": found["bfloat16: one copy"]},
+        "ours": _of_ours(found),
+    }
+    rows = [{"table": ONE, "side": side, **figures(stages)} for side, stages in ways.items()]
+    rows[-1] |= {f"{name}_s": float(np.median(found[name])) for name in ("detect", "write")}
+    for row in rows:
+        row["others_share"] = float(np.median(found["others"]))
+        if row["side"] in memory:
+            row["added_mb"] = max(memory[row["side"]])
+    return rows
+
+
+def theirs(procedure: Procedure, given: Mapping[str, Any], laps: list[dict[str, float]]) -> Calls:
+    """PyTorch's calls; the published procedure tells its stages in `laps`."""
+    context = procedure.encode(given, copies=1)
+    part = of_part(procedure, context, procedure.count)
+    return {
+        "published": lambda: laps.append(procedure.run(given)),
+        "one copy": lambda: procedure.encode(given, copies=1),
+        "bfloat16: 100 copies": _low(lambda: procedure.encode(given, procedure.count)),
+        "bfloat16: one copy": _low(lambda: procedure.encode(given, copies=1)),
+        **{f"bfloat16: {stage}": _low(call) for stage, call in part.items()},
+    }
+
+
+def of_part(procedure: Procedure, context: Mapping[str, Any], count: int) -> Calls:
+    """PART evaluations of each denoiser on `count` samples."""
+    visited = procedure.visited[:PART]
+    return {
+        "sample": lambda: procedure.sample(context["idgen"], count, visited),
+        "express": lambda: procedure.express(context["expgen"], count, PART),
+    }
+
+
+def separate(photo: photos.Photo, rounds: int) -> Row:
+    """Ours, with three ArcFaces that share no layer."""
+    ours = Sides(shared=False).ours
+    with tempfile.TemporaryDirectory() as made:
+        calls = reconstructing.sides(ours, photo, Path(made))
+        found = measure.turns({k: calls[k] for k in ("whole", *STAGES)}, rounds)
+    row = {"table": ONE, "side": "ours, three ArcFaces", **figures(_of_ours(found))}
+    return {**row, "others_share": float(np.median(found["others"]))}
+
+
+def _of_ours(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Our stages, and what the whole takes beside them: pose, camera, spread, crops, copies."""
+    stages = {stage: found[stage] for stage in STAGES}
+    return {**stages, "rest": found["whole"] - sum(stages.values())}
+
+
+def _low(call: Callable[[], Any]) -> Callable[[], Any]:
+    def run() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            call()
+
+    return run
+
+
+def _watched(call: Callable[[], Any], memory: list[float]) -> Callable[[], Any]:
+    return lambda: memory.append(reconstructing.added_memory(call))
+
+
+def figures(stages: Mapping[str, np.ndarray]) -> Row:
+    """Medians of the stages and of their sum, and the fastest sum."""
+    total = sum(stages.values())
+    told = {f"{name}_s": float(np.median(values)) for name, values in stages.items()}
+    return {**told, "total_s": float(np.median(total)), "fastest_s": float(np.min(total))}
+
+
+def compare(rows: Sequence[Row], name: str, published: Row) -> None:
+    """Adds how many times faster than `published` each row is: medians, and fastest turns."""
+    for row in rows:
+        row["times"] = published["total_s"] / row[name]
+        row["times_fastest"] = published["fastest_s"] / row["fastest_s"]
+
+
+def beside(rows: Sequence[Row], procedure: Procedure, seen: Mapping[str, np.ndarray]) -> None:
+    """Adds PyTorch's seconds to the rows that grow with samples: 251 and 1000 evaluations, of which
+    a PART is timed and multiplied."""
+    given = {k: torch.tensor(v) for k, v in seen.items()}
+    context = procedure.encode(given, copies=1)
+    for row in (row for row in rows if "samples" in row):
+        found = measure.turns(of_part(procedure, context, row["samples"]), 3)
+        sample = found["sample"] * len(procedure.visited) / PART
+        row["torch_s"] = float(np.median(sample + found["express"] * procedure.steps / PART))
