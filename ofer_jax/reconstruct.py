@@ -21,7 +21,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,9 @@ import numpy as np
 from jaxtyping import Float, Int, UInt32
 
 from ofer_jax import bundle as bundles
-from ofer_jax import chain, compiled, faces, flame, openhead, photos
+from ofer_jax import chain, compiled, faces, flame, once, openhead, photos
 from ofer_jax.arrays import Array
+from ofer_jax.models import products
 from ofer_jax.tasks import idrank
 
 PRESENCE = 0.5  # below it FaceMesh's 468 points are guesses: pose from the detector's six
@@ -92,11 +93,13 @@ class Reconstructor:
         head: flame.FlameModel,
         bundle: bundles.Bundle,
         surface: Mapping[str, np.ndarray],
+        dtype: str | None = None,
     ) -> None:
-        """Takes a head, a bundle trained on it and what is known of its surface.
+        """Takes a head, a bundle trained on it, what is known of its surface, and what the
+        networks' large kernels are kept in (see `load`).
 
         Raises:
-            ValueError: they do not fit each other.
+            ValueError: they do not fit each other, or an unknown dtype.
         """
         bundles.check_head(bundle, head)
         _check_surface(head, surface)
@@ -104,6 +107,9 @@ class Reconstructor:
         self.bundle = bundle
         self.surface = surface
         self.sees = self._check_features()
+        self.dtype = dtype or ("bfloat16" if self.sees == "crops" else "float32")
+        if self.dtype not in products.DTYPES:
+            raise ValueError(f"dtype is {dtype!r}; use one of {', '.join(products.DTYPES)}")
         # One at a time is as fast on a CPU, whose cores the K candidates keep busy.
         self.chunk = 1 if jax.default_backend() == "cpu" else 8
         self._programs: dict[tuple[int, int], Callable[..., dict[str, Array]]] = {}
@@ -173,7 +179,7 @@ class Reconstructor:
             part = list(found[start : start + self.chunk])
             padded = part + part[:1] * (self.chunk - len(part))
             inputs = _inputs(padded, seed, self.sees)
-            outputs = jax.device_get(program(self.arrays, inputs))
+            outputs = jax.device_get(program(self._once, inputs))
             for i, one in enumerate(part):
                 results.append(self._result(one, seed, {k: v[i] for k, v in outputs.items()}))
         return results
@@ -193,8 +199,8 @@ class Reconstructor:
             configs = self.bundle.config["tasks"]
             try:
                 self._programs[key] = compiled.program(
-                    lambda arrays, inputs: chain.run(configs, *key, arrays, inputs),
-                    (self.arrays, _abstract_inputs(self.chunk, self.sees)),
+                    lambda arrays, inputs: chain.run(configs, *key, arrays.tree, inputs),
+                    (self._once, _abstract_inputs(self.chunk, self.sees)),
                     f"chain {configs} {key}",
                 )
             except Exception as error:  # any kind: flax, shape and key errors of a wrong bundle
@@ -204,9 +210,15 @@ class Reconstructor:
                 ) from error
         return self._programs[key]
 
-    @cached_property
+    @property
     def arrays(self) -> dict[str, Any]:
-        """What the program reads besides the faces: passed, never compiled in."""
+        """What the program reads besides the faces, passed and never compiled in: 'head', 'params',
+        'rank', 'surface'."""
+        return self._once.tree
+
+    @cached_property
+    def _once(self) -> once.Once:
+        """These arrays, each once however many networks hold it."""
         config = self.bundle.config["tasks"]["idrank"]
         rank = idrank.constants(config, self.head, self.surface["region_front"])
         keys = ("mesh_faces_idx", "mesh_bary_coords", "mesh_weight", "region_face")
@@ -214,9 +226,11 @@ class Reconstructor:
         surface = {
             k: v.astype(np.float32 if v.dtype.kind == "f" else np.int32) for k, v in surface.items()
         }
-        return jax.device_put(
-            {"head": self.head, "params": self.bundle.params, "rank": rank, "surface": surface}
-        )
+        params = self.bundle.params
+        if self.dtype == "bfloat16":
+            params = products.narrow(params)
+        arrays = {"head": self.head, "params": params, "rank": rank, "surface": surface}
+        return jax.device_put(once.Once.of(arrays))
 
     def _check_features(self) -> str:
         """What the bundle's encoders see, 'open' features or 'crops', the same in all tasks."""
@@ -325,7 +339,7 @@ def _doubts(face: faces.Face) -> tuple[str, ...]:
 def _inputs(found: Sequence[Found], seed: int, seen: str) -> dict[str, Any]:
     return {
         "features": seen_by(found, seen),
-        "key": jnp.stack([key_of(f, seed) for f in found]),
+        "key": keys_of(found, seed),
         "points": np.stack([f.face.points[:, :2] for f in found]).astype(np.float32),
         "keypoints": np.stack([f.face.keypoints for f in found]).astype(np.float32),
         "use_mesh": np.array([f.face.presence >= PRESENCE for f in found]),
@@ -369,12 +383,15 @@ def _abstract_inputs(chunk: int, seen: str) -> dict[str, Any]:
 
 def key_of(found: Found, seed: int) -> Array:
     """The random key of a face: of the seed, the picture's pixels and the number of the face."""
-    words = np.frombuffer(found.photo.digest[:8], "<u4")
-    return _folded(jax.random.key(seed), np.append(words, np.uint32(found.number)))
+    return keys_of([found], seed)[0]
+
+
+def keys_of(found: Sequence[Found], seed: int) -> Array:
+    """The random keys of several faces, [B]."""
+    words = [[*np.frombuffer(f.photo.digest[:8], "<u4"), f.number] for f in found]
+    return _folded(jax.random.key(seed), np.array(words, np.uint32))
 
 
 @jax.jit
-def _folded(key: Array, words: UInt32[Array, "N"]) -> Array:
-    for word in words:
-        key = jax.random.fold_in(key, word)
-    return key
+def _folded(key: Array, words: UInt32[Array, "B N"]) -> Array:
+    return jax.vmap(lambda own: reduce(jax.random.fold_in, own, key))(words)
