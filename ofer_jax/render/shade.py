@@ -61,7 +61,8 @@ def shade(
     full = np.zeros((4, height * k, width * k), np.float32)
     full[:3, seen] = np.clip(albedo * diffuse + highlight, 0, 1)
     full[3, seen] = 1
-    mean = sum(full[:, i::k, j::k] for i in range(k) for j in range(k)) / np.float32(k * k)
+    # By whole pictures: several times faster than a mean over two short axes of one.
+    mean = np.mean([full[:, i::k, j::k] for i in range(k) for j in range(k)], axis=0)
     return np.rint(mean[:3] * 255).astype(np.uint8).transpose(1, 2, 0), mean[3]
 
 
