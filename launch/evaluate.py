@@ -15,6 +15,7 @@ COMMANDS = {
     "now": "face shapes against the scans of the NoW benchmark",
     "stirling": "face shapes against the scans of Stirling/ESRC",
     "photos": "a bundle on any folder of photographs, without ground truth",
+    "expressions": "OOX-1, our protocol for occluded expressive faces, on pictures of known faces",
     "ranking": "the choice among a bundle's samples on held-out heads, for any number of them",
 }
 

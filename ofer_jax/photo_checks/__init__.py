@@ -7,6 +7,6 @@ should explain points of the picture that nothing was fitted to better than the 
 pictures of heads whose form is known, `report` puts them into a table.
 """
 
-from ofer_jax.photo_checks.run import Answers, known, run
+from ofer_jax.photo_checks.answers import Answers, known, run
 
 __all__ = ["Answers", "known", "run"]

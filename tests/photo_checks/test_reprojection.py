@@ -6,7 +6,7 @@ import pytest
 
 from ofer_jax import camera, flame
 from ofer_jax.photo_checks import reprojection
-from ofer_jax.photo_checks.run import summary
+from ofer_jax.photo_checks.answers import summary
 from tests import toy
 
 
