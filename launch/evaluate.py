@@ -25,7 +25,7 @@ def main() -> None:
     word = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if word in ("--help", "-h", "help"):
         print(__doc__)
-        print("\n".join(f"{name:10} {does}" for name, does in COMMANDS.items()))
+        print("\n".join(f"{name:12} {does}" for name, does in COMMANDS.items()))
         return
     if word in COMMANDS:
         del sys.argv[1]
