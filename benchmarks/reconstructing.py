@@ -74,12 +74,10 @@ def folder(ours: Reconstructor, seen: Sequence[photos.Photo], rounds: int) -> Ro
     return {"photographs": len(seen), **row, "fastest_s": found["whole"].min() / len(seen), **rest}
 
 
-def growth(ours: Reconstructor, found: Found, rounds: int) -> list[Row]:
+def growth(ours: Reconstructor, found: Found, context: Row, rounds: int) -> list[Row]:
     """Seconds of everything after the encoders, by samples and by steps of both samplers; and of
-    everything by photographs (one turn)."""
+    everything by photographs (one turn). `context` is what each network is told of the face."""
     rows, key = [], jax.random.key(0)
-    seen = crops(found)
-    context = Stages(ours)("encode", seen)
     sampler = ours.bundle.config["tasks"]["idgen"]["sampler"]
     by_samples = {n: Stages(ours, n, n) for n in SAMPLES}
     by_steps = {n: Stages(ours, sampler={**sampler, "steps": n}) for n in STEPS}

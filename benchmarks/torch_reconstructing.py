@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from benchmarks import measure, reconstructing, torch_agreement
-from benchmarks.reconstructing_ours import bundle_of, crops
+from benchmarks.reconstructing_ours import Stages, bundle_of, crops
 from benchmarks.torch_procedure import Procedure
 from ofer_jax import flame, openhead, photos, published
-from ofer_jax.reconstruct import Reconstructor
+from ofer_jax.reconstruct import Found, Reconstructor
 
 PART = 10  # evaluations of a denoiser timed with bfloat16, and on other numbers of samples
 ONE = "One photograph, seconds"
@@ -56,10 +56,12 @@ def run(paths: Sequence[str | Path], rounds: int) -> list[Row]:
     agreement = torch_agreement.check(sides.procedure, sides.ours, crops(first))
     rows = one_photograph(sides, seen[0], rounds)
     folder = {"side": "ours", **reconstructing.folder(sides.ours, seen, rounds)}
-    grown = reconstructing.growth(sides.ours, first, rounds)
-    beside(grown, sides.procedure, crops(first))
+    context = sides.procedure.encode(tensors(first), copies=1)
+    known = {task: value.numpy() for task, value in context.items()}
+    grown = reconstructing.growth(sides.ours, first, known, rounds)
+    beside(grown, sides.procedure, context)
     del sides  # the next ones take as much memory
-    rows.append(separate(seen[0], rounds))
+    rows.append(separate(seen[0], rows[-1], rounds))
     compare(rows, "total_s", rows[0])
     compare([folder], "whole_s", rows[0])
     folder["table"] = "A folder, seconds a photograph"
@@ -68,16 +70,18 @@ def run(paths: Sequence[str | Path], rounds: int) -> list[Row]:
 
 def one_photograph(sides: Sides, photo: photos.Photo, rounds: int) -> list[Row]:
     """A row for each way of PyTorch's, and ours; all take turns."""
-    given = {k: torch.tensor(v) for k, v in crops(sides.ours.find(photo)[0]).items()}
+    face = sides.ours.find(photo)[0]
+    given = tensors(face)
     laps: list[dict[str, float]] = []
-    memory: dict[str, list[float]] = {"published": [], "ours": []}
+    sides.ours.program(100, 15)  # so that the first run compiles nothing
+    first = reconstructing.added_memory(lambda: sides.ours.run([face]))
+    memory: dict[str, list[float]] = {"published": [], "ours": [first]}
     with tempfile.TemporaryDirectory() as made:
         calls = {
             **theirs(sides.procedure, given, laps),
             **reconstructing.sides(sides.ours, photo, Path(made)),
         }
-        for side, name in (("published", "published"), ("ours", "whole")):
-            calls[name] = _watched(calls[name], memory[side])
+        calls["published"] = _watched(calls["published"], memory["published"])
         found = measure.turns(calls, rounds, long=("published", "bfloat16: 100 copies"))
     whole = {stage: np.array([lap[stage] for lap in laps]) for stage in STAGES}
     low = {stage: found[f"bfloat16: {stage}"] for stage in ("sample", "express")}
@@ -121,12 +125,15 @@ def of_part(procedure: Procedure, context: Mapping[str, Any], count: int) -> Cal
     }
 
 
-def separate(photo: photos.Photo, rounds: int) -> Row:
-    """Ours, with three ArcFaces that share no layer."""
+def separate(photo: photos.Photo, shared: Row, rounds: int) -> Row:
+    """Ours, with three ArcFaces that share no layer; what is no encoder's is as in the row
+    `shared`."""
     ours = Sides(shared=False).ours
-    with tempfile.TemporaryDirectory() as made:
-        calls = reconstructing.sides(ours, photo, Path(made))
-        found = measure.turns({k: calls[k] for k in ("whole", *STAGES)}, rounds)
+    face, stages = ours.find(photo)[0], Stages(ours)
+    seen = crops(face)
+    calls = {"whole": lambda: ours.run([face]), "encode": lambda: stages("encode", seen)}
+    found = measure.turns(calls, rounds)
+    found |= {name: np.full(rounds, shared[f"{name}_s"]) for name in STAGES if name not in found}
     row = {"table": ONE, "side": "ours, three ArcFaces", **figures(_of_ours(found))}
     return {**row, "others_share": float(np.median(found["others"]))}
 
@@ -163,12 +170,15 @@ def compare(rows: Sequence[Row], name: str, published: Row) -> None:
         row["times_fastest"] = published["fastest_s"] / row["fastest_s"]
 
 
-def beside(rows: Sequence[Row], procedure: Procedure, seen: Mapping[str, np.ndarray]) -> None:
+def beside(rows: Sequence[Row], procedure: Procedure, context: Mapping[str, Any]) -> None:
     """Adds PyTorch's seconds to the rows that grow with samples: 251 and 1000 evaluations, of which
     a PART is timed and multiplied."""
-    given = {k: torch.tensor(v) for k, v in seen.items()}
-    context = procedure.encode(given, copies=1)
     for row in (row for row in rows if "samples" in row):
         found = measure.turns(of_part(procedure, context, row["samples"]), 3)
         sample = found["sample"] * len(procedure.visited) / PART
         row["torch_s"] = float(np.median(sample + found["express"] * procedure.steps / PART))
+
+
+def tensors(face: Found) -> dict[str, Any]:
+    """A face's crops for PyTorch."""
+    return {name: torch.tensor(crop) for name, crop in crops(face).items()}

@@ -23,6 +23,7 @@ def small(monkeypatch):
     for name, value in {"SAMPLES": (1, 3), "STEPS": (3,), "PHOTOGRAPHS": (1, 2)}.items():
         monkeypatch.setattr(reconstructing, name, value)
     monkeypatch.setattr(reconstructing, "FOLDER", 2)
+    torch.set_num_threads(1)
     monkeypatch.setattr(reconstructing, "_started", lambda photo, work: 1.0)
 
 
