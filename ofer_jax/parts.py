@@ -39,7 +39,7 @@ class Parts:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self.arrays = [_load(path) for path in paths]
+        self.arrays = [load(path) for path in paths]
         tail = {array.shape[1:] for array in self.arrays}
         if len(tail) != 1 or any(len(array) != ROWS for array in self.arrays[:-1]):
             raise ValueError(f"{paths[0].parent} holds parts that do not fit; delete the folder")
@@ -67,7 +67,8 @@ def open_in(folder: Path, name: str) -> Parts:
     return Parts(found)
 
 
-def _load(path: Path) -> np.ndarray:
+def load(path: Path) -> np.ndarray:
+    """One part, memory-mapped; ValueError if it cannot be read."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:

@@ -1,0 +1,152 @@
+"""The sets of samples that `launch.sampling` compares, kept in files face by face."""
+
+import copy
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from data_pipelines import input as data_input
+from launch import setup
+from ofer_jax import atomic, evaluate, flame, parts, quality, sampling_quality
+from ofer_jax import bundle as bundles
+from ofer_jax.bundle import Bundle
+from ofer_jax.tasks.common import example_keys
+
+TASKS = ("idgen", "expgen")
+REFERENCE = {"name": "ddpm"}
+FAST = {
+    "dpm3": {"name": "dpm3"},
+    "dpm": {"name": "dpm"},
+    "ddim": {"name": "ddim", "eta": 1.0},
+    "ode": {"name": "ddim", "eta": 0.0},
+}
+ROWS = ("ranked", "oracle", "mean of the samples", "average sample", "calibration")
+ROWS += ("expression/mean of the samples", "expression/closest")
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """A bundle, its head, and the held-out pictures."""
+
+    bundle: Bundle
+    head: flame.FlameModel
+    surface: Mapping[str, np.ndarray]
+    arrays: Mapping[str, Any]
+
+
+def numbers(told: Sequence[str]) -> list[int]:
+    """Numbers of steps; ValueError for anything else."""
+    if not told or not all(each.isdecimal() and int(each) > 0 for each in told):
+        raise ValueError(f"--steps takes numbers from 1 on, as 10,20,50; got {','.join(told)!r}")
+    return [int(each) for each in told]
+
+
+def given(path: str | Path, data: str, split: str, samplers: Sequence[str]) -> Given:
+    """What is compared. Raises ValueError for an unknown sampler, or a bundle and data that do not
+    fit."""
+    if unknown := [name for name in samplers if name not in FAST]:
+        raise ValueError(f"--samplers knows {', '.join(FAST)}; got {unknown[0]!r}")
+    head, surface = setup.head_of({"head": bundles.head_path(path) or "open"})
+    bundle = bundles.load(path, head)
+    features = bundle.task("idgen")[0]["features"]["name"]
+    meta = data_input.read_meta(data, split, features)
+    if meta["head"]["sha256"] != head.sha256:
+        made = flame.title(meta["head"])
+        raise ValueError(f"{data} shows the head {made}, not {flame.title(head.identity)}")
+    bundles.check_projection(bundle, meta["projection"])
+    return Given(bundle, head, surface, data_input.load_split(data, split, features))
+
+
+class Drawn:
+    """Sets of one task's coefficients, drawn when they are asked for and not there yet."""
+
+    def __init__(self, given: Given, task: str, faces: int, samples: int, folder: Path) -> None:
+        self.given, self.task, self.samples, self.folder = given, task, samples, folder
+        self.faces = min(faces, len(given.arrays["shape"]))
+
+    def __call__(self, sampler: Mapping[str, Any], seed: int) -> np.ndarray:
+        """[F, K, D], float32: face n from the key fold_in(key(seed), n)."""
+        name = "-".join([self.task, *(str(value) for value in sampler.values()), str(seed)])
+        folder = self.folder / f"{name}-{self._digest(sampler)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"{number:05d}.npy" for number in range(self.faces)]
+        missing = [number for number, path in enumerate(paths) if not path.exists()]
+        config, params = self.given.bundle.task(self.task)
+        draw = jax.jit(
+            lambda params, features, keys: sampling_quality.coefficients(
+                config, params, features, keys, self.samples, sampler
+            )
+        )
+        held = jax.device_put({name: params[name] for name in ("encoder", "net")})
+        for number in tqdm(missing, desc=name, unit="face", disable=not missing):
+            keys = example_keys(jax.random.key(seed), jnp.asarray([number]))
+            parts.save(paths[number], np.asarray(draw(held, self._features(number), keys))[0])
+        return np.stack([parts.load(path) for path in paths])
+
+    def _features(self, number: int) -> Any:
+        side = evaluate.SIDES[number % 2]
+        seen = self.given.arrays[f"features_{side}"]
+        return jax.tree.map(lambda array: jnp.asarray(array[number : number + 1]), seen)
+
+    def _digest(self, sampler: Mapping[str, Any]) -> str:
+        """Twelve letters for what the draws depend on."""
+        config = {**self.given.bundle.task(self.task)[0], "sampler": dict(sampler)}
+        weights = self.given.bundle.config["params_sha256"]
+        told = json.dumps([weights, config, self.samples], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+# ---------------------------------------------------------------- the table of launch.evaluate
+
+
+def tables(given: Given, heads: int | None, out: Path) -> dict[str, Any]:
+    """Reports of `quality.report` under DDPM and the bundle's own samplers, kept in files."""
+    arrays = jax.tree.map(lambda array: array[:heads], dict(given.arrays))
+    return {
+        name: _report(given, _with_sampler(given.bundle, sampler), arrays, out / f"{name}.json")
+        for name, sampler in (("own", None), ("ddpm", REFERENCE))
+    }
+
+
+def _with_sampler(bundle: Bundle, sampler: Mapping[str, Any] | None) -> Bundle:
+    config = copy.deepcopy(bundle.config)
+    if sampler:
+        config["tasks"] |= {name: config["tasks"][name] | {"sampler": sampler} for name in TASKS}
+    return dataclasses.replace(bundle, config=config)
+
+
+def _report(given: Given, bundle: Bundle, arrays: Any, path: Path) -> dict[str, Any]:
+    samplers = {task: bundle.task(task)[0]["sampler"] for task in TASKS}
+    about = {"bundle": bundle.config["params_sha256"], "samplers": samplers}
+    about["pictures"] = len(arrays["shape"])
+    if path.is_file() and about.items() <= (found := json.loads(path.read_text())).items():
+        return found
+    figures = evaluate.evaluate(bundle, given.head, given.surface, arrays)
+    made = quality.report(figures, subject=arrays["subject"], about=about)
+    atomic.write_text(path, json.dumps(made, indent=1) + "\n")
+    return made
+
+
+def beside(found: Mapping[str, Any]) -> str:
+    """Both reports' ratios as Markdown; empty if there are none."""
+    if not found:
+        return ""
+    told = functools.partial("{value:.3f} [{low:.3f}, {high:.3f}]".format)
+    lines = [["", "clean, DDPM", "clean, own", "occluded, DDPM", "occluded, own"], ["---"] * 5]
+    for row in ROWS:
+        cells = [
+            told(**found[name][side][row]["ratio"])
+            for side in evaluate.SIDES
+            for name in ("ddpm", "own")
+        ]
+        lines.append([row, *cells])
+    return "\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
