@@ -15,7 +15,11 @@ from ofer_jax import atomic
 Row = Mapping[str, Any]
 STAGES = ("encode", "sample", "rank", "express", "mesh", "rest")
 COLOURS = dict(zip(STAGES, matplotlib.color_sequences["tab10"], strict=False))
-GROWTH = {"samples": "shapes and expressions", "steps": "steps", "photographs": "photographs"}
+GROWTH = {
+    "samples": "shapes, and as many expressions (after encoding)",
+    "steps": "steps, 100 shapes and 15 expressions (after encoding)",
+    "photographs": "photographs",
+}
 
 
 def reconstruct(rows: Sequence[Row], path: str | Path) -> None:
@@ -58,9 +62,10 @@ def bars(axes: Axes, ways: Sequence[Row], title: str) -> None:
 
 def curve(axes: Axes, rows: Sequence[Row], name: str) -> None:
     """Seconds against a number, both logarithmic."""
-    for key, label in (("torch_s", "PyTorch, 251 + 1000 steps"), ("ours_s", "ours")):
+    lines = ("torch_s", "PyTorch, 251 + 1000 steps", "grey"), ("ours_s", "ours", "tab:blue")
+    for key, label, colour in lines:
         told = [(row[name], row[key]) for row in rows if key in row]
         if told:
-            axes.loglog(*zip(*told, strict=True), "o-", label=label)
+            axes.loglog(*zip(*told, strict=True), "o-", label=label, color=colour)
     axes.grid(alpha=0.3)
     axes.legend()
