@@ -20,7 +20,7 @@ BUNDLE = flags.DEFINE_string("bundle", None, "bundle directory; without it the e
 DATA = flags.DEFINE_string("data", None, "data set directory with features", required=True)
 SPLIT = flags.DEFINE_string("split", "test", "split of the data set")
 REFERENCE = flags.DEFINE_string("reference", "train", "split whose faces are called plausible")
-SAMPLES = flags.DEFINE_integer("samples", 100, "faces drawn for each picture", 20)
+SAMPLES = flags.DEFINE_integer("samples", 100, "faces drawn for each picture", 2)
 LIMIT = flags.DEFINE_integer("limit", None, "measure the first pictures only", 1)
 SEED = flags.DEFINE_integer("seed", 0, "of the samples and of the bootstrap")
 BATCH = flags.DEFINE_integer("batch", 4, "pictures at a time", 1)

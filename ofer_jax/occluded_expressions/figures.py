@@ -14,9 +14,10 @@ truth y: by then samples and truth are moved alike. With a_k a sample's vertex:
               mean head (kind expression: the true neutral head)
     spread    unbiased variance of a_k, summed over x, y, z
     miss      |m - y|^2; the sum of spread over that of miss is K / (K + 1) for true samples
-    in 50, in 90   whether a coordinate of y lies between the quantiles .25 and .75 (.05 and .95) of
-              those of a_k; quantiles at places p (K + 1), so that draws of the same distribution
-              as the samples are inside that often whatever K
+    in 50, in 90   how far a coordinate of y lies in the samples' central 50 % and 90 %: among K
+              samples y has one of K + 1 ranks, and rank r stands for the part from r / (K + 1) to
+              (r + 1) / (K + 1), which lies in .25 to .75 (.05 to .95) wholly, in part or not at
+              all; truths of the samples' own distribution do so 50 % and 90 % of the time for any K
 
 Figures are sums over a group's vertices, so that means over pictures are means over vertices.
 """
@@ -46,7 +47,6 @@ REGIONS = {  # of the face: the vertices nearest to these landmarks (iBUG's numb
     "eyes": range(36, 48),
     "mouth": range(48, 68),
 }
-LEAST = 20  # samples: with fewer the 90 % between quantiles are not told
 Sums = dict[str, np.ndarray]  # [pictures, groups]; 'count' is the number of vertices
 
 
@@ -87,8 +87,8 @@ def measure(
     check_head(bundle, model)
     region = np.asarray(regions["region_face"])
     count = len(arrays["shape"])
-    if samples < LEAST:
-        raise ValueError(f"{samples} samples tell no 90 % region; at least {LEAST}")
+    if samples < 2:
+        raise ValueError(f"{samples} samples have no spread; at least 2")
     if groups.shape != (count, len(region)):
         raise ValueError(f"groups are {groups.shape}; the split wants {(count, len(region))}")
     face = evaluate.face_model(model, region)
@@ -182,7 +182,7 @@ def of_samples(
     best = jnp.argmin(jnp.mean(errors, axis=-1), axis=1)
     aligned = metrics.align_to(samples, mean)
     target = metrics.rigid_align(truth, mean)
-    ordered = jnp.sort(aligned, axis=1)
+    below = jnp.sum(aligned < target[:, None], axis=1)
     out = {
         "closest": jnp.take_along_axis(errors, best[:, None, None], axis=1)[:, 0],
         "all": jnp.mean(errors, axis=1),
@@ -191,18 +191,14 @@ def of_samples(
         "miss": jnp.sum(jnp.square(mean - target), axis=-1),
     }
     for share in (50, 90):
-        low, high = (_quantile(ordered, (1 + sign * share / 100) / 2) for sign in (-1, 1))
-        out[f"in {share}"] = jnp.mean((low <= target) & (target <= high), axis=-1)
+        out[f"in {share}"] = jnp.mean(_central(below, samples.shape[1], share / 100), axis=-1)
     return out
 
 
-def _quantile(ordered: Float[Array, "B K R 3"], p: float) -> Float[Array, "B R 3"]:
-    """At place p (K + 1) of the ordered samples, counted from 1 (Weibull)."""
-    count = ordered.shape[1]
-    place = float(np.clip(p * (count + 1) - 1, 0, count - 1))
-    below = min(int(place), count - 2)
-    share = place - below
-    return ordered[:, below] * (1 - share) + ordered[:, below + 1] * share
+def _central(below: Int[Array, "*B"], count: int, share: float) -> Float[Array, "*B"]:
+    """How much of the part that a rank among `count` samples stands for is central: 0 to 1."""
+    low, high = (1 - share) / 2 * (count + 1), (1 + share) / 2 * (count + 1)
+    return jnp.clip(jnp.minimum(below + 1, high) - jnp.maximum(below, low), 0.0, 1.0)
 
 
 def _apart(a: Float[Array, "*B R 3"], b: Float[Array, "*B R 3"]) -> Float[Array, "*B R"]:

@@ -31,6 +31,16 @@ def test_an_exact_gaussian_is_covered_as_it_says(exact: dict[str, np.ndarray]) -
     assert exact["spread"].sum() / exact["miss"].sum() == pytest.approx(1, abs=0.03)
 
 
+def test_ranks_are_covered_exactly_for_any_number_of_samples() -> None:
+    for count in (2, 9, 100):
+        ranks = jnp.arange(count + 1)
+        for share in (0.5, 0.9):
+            inside = figures._central(ranks, count, share)
+            assert float(inside.mean()) == pytest.approx(share, rel=1e-5)
+            np.testing.assert_allclose(inside, inside[::-1], atol=1e-5)
+            assert inside[0] < inside[count // 2]
+
+
 def test_errors_of_an_exact_gaussian(exact: dict[str, np.ndarray]) -> None:
     """A sample is sqrt(2) farther from the truth than their mean is."""
     assert exact["all"].mean() / exact["mean"].mean() == pytest.approx(2**0.5, rel=0.02)
@@ -127,7 +137,7 @@ def test_growth_counts_pictures_that_widen_where_they_are_hidden(run: tuple) -> 
 
 
 @pytest.mark.parametrize(
-    ("samples", "rows", "message"), [(19, 5, "at least 20"), (20, 4, "groups are")]
+    ("samples", "rows", "message"), [(1, 5, "at least 2"), (20, 4, "groups are")]
 )
 def test_measure_refuses_what_does_not_fit(samples: int, rows: int, message: str) -> None:
     head = toy.head()
