@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import ofer_jax
-from ofer_jax import atomic, chain, faces, openhead, reconstruct, trees
+from ofer_jax import atomic, chain, faces, once, openhead, reconstruct, trees
 from ofer_jax.export import features, manifest
 from ofer_jax.reconstruct import Found, Reconstructor
 
@@ -64,11 +64,13 @@ def build(
     tree["head"] = dataclasses.replace(tree["head"])  # without the bases once more: 26 MB less
     if reconstructor.sees == "open":
         tree["features"] = features.weights()
-    arrays, rebuild = _once(tree)
+    held = once.Once.of(tree)
+    names = _names(held)
+    arrays = {name: np.asarray(leaf) for name, leaf in zip(names, held.leaves, strict=True)}
     configs = reconstructor.bundle.config["tasks"]
 
     def program(arrays: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-        known = rebuild(arrays)
+        known = dataclasses.replace(held, leaves=tuple(arrays[name] for name in names)).tree
         return chain.run(configs, shapes, expressions, known, _as_chain(known, given))
 
     given = {name: jax.ShapeDtypeStruct(*kind) for name, kind in _kinds(reconstructor.sees).items()}
@@ -91,6 +93,7 @@ def build(
         "platforms": list(platforms),
         "head": reconstructor.head.identity,
         "bundle": reconstructor.bundle.config.get("params_sha256", ""),
+        "kernels": reconstructor.dtype,
         "mode": reconstructor.bundle.config.get("mode", ""),
         "shapes": shapes,
         "expressions": expressions,
@@ -193,19 +196,10 @@ def _as_chain(known: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _once(tree: Any) -> tuple[Arrays, Callable[[dict[str, Any]], Any]]:
-    """The leaves by name, each content once, and the way back to the tree."""
-    names: dict[Any, str] = {}
-    arrays: Arrays = {}
-    sources = []
-    for name, leaf in trees.named(tree):
-        value = np.ascontiguousarray(leaf) if np.ndim(leaf) else np.asarray(leaf)
-        digest = hashlib.sha256(value.tobytes()).hexdigest()
-        source = names.setdefault((value.dtype, value.shape, digest), name)
-        arrays[source] = value
-        sources.append(source)
-    structure = jax.tree.structure(tree)
-    return arrays, lambda given: structure.unflatten([given[source] for source in sources])
+def _names(held: once.Once) -> list[str]:
+    """A name for each array: that of the first place where it stands."""
+    names = [name for name, _ in trees.named(held.tree)]
+    return [names[held.places.index(number)] for number in range(len(held.leaves))]
 
 
 def _licence(reconstructor: Reconstructor) -> str:
