@@ -15,8 +15,8 @@ import sys
 
 from absl import app, flags, logging
 
-from launch import sampling_draws, sampling_plot
-from ofer_jax import atomic, openhead, sampling_quality
+from launch import sampling_inputs, sampling_plot
+from ofer_jax import atomic, openhead, sampling_draws, sampling_quality
 
 BUNDLE = flags.DEFINE_string("bundle", None, "bundle directory; without it the embedded one")
 DATA = flags.DEFINE_string("data", None, "data set directory with features", required=True)
@@ -31,8 +31,8 @@ OUT = flags.DEFINE_string("out", "runs/sampling", "where draws and results go")
 
 def run(out: pathlib.Path) -> dict:
     """Both reports of the flags' bundle."""
-    steps = sampling_draws.numbers(STEPS.value)
-    given = sampling_draws.given(
+    steps = sampling_inputs.numbers(STEPS.value)
+    given = sampling_inputs.given(
         BUNDLE.value or openhead.bundle_path(), DATA.value, SPLIT.value, SAMPLERS.value
     )
     rows = []

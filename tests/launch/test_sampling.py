@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from launch import sampling_draws
+from launch import sampling_inputs
 from ofer_jax import bundle, flame, openhead
 from tests import toy
 from tests.launch.test_evaluate import write_split
@@ -57,9 +57,9 @@ def test_a_missing_data_set_is_one_line_and_status_2(root: Path, tmp_path: Path)
 @pytest.mark.parametrize("told", [[], ["10", "x"], ["0"], ["-5"], ["1.5"]])
 def test_senseless_numbers_of_steps_are_refused(told: list[str]) -> None:
     with pytest.raises(ValueError, match="--steps takes numbers"):
-        sampling_draws.numbers(told)
+        sampling_inputs.numbers(told)
 
 
 def test_an_unknown_sampler_is_named_before_any_work() -> None:
     with pytest.raises(ValueError, match=r"--samplers knows dpm3, .*; got 'euler'"):
-        sampling_draws.given("nowhere", "nowhere", "test", ["dpm3", "euler"])
+        sampling_inputs.given("nowhere", "nowhere", "test", ["dpm3", "euler"])

@@ -1,11 +1,12 @@
-"""The sets of samples that `launch.sampling` compares, kept in files face by face."""
+"""What two samplers draw, side by side: sets of samples, kept in files face by face, and the table
+of `evaluate` under both."""
 
 import copy
 import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines import input as data_input
-from launch import setup
 from ofer_jax import atomic, evaluate, flame, parts, quality, sampling_quality
-from ofer_jax import bundle as bundles
 from ofer_jax.bundle import Bundle
 from ofer_jax.tasks.common import example_keys
 
@@ -35,35 +33,12 @@ ROWS += ("expression/mean of the samples", "expression/closest")
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """A bundle, its head, and the held-out pictures."""
+    """A bundle, its head and what is known of its surface, and a split's held-out pictures."""
 
     bundle: Bundle
     head: flame.FlameModel
     surface: Mapping[str, np.ndarray]
     arrays: Mapping[str, Any]
-
-
-def numbers(told: Sequence[str]) -> list[int]:
-    """Numbers of steps; ValueError for anything else."""
-    if not told or not all(each.isdecimal() and int(each) > 0 for each in told):
-        raise ValueError(f"--steps takes numbers from 1 on, as 10,20,50; got {','.join(told)!r}")
-    return [int(each) for each in told]
-
-
-def given(path: str | Path, data: str, split: str, samplers: Sequence[str]) -> Given:
-    """What is compared. Raises ValueError for an unknown sampler, or a bundle and data that do not
-    fit."""
-    if unknown := [name for name in samplers if name not in FAST]:
-        raise ValueError(f"--samplers knows {', '.join(FAST)}; got {unknown[0]!r}")
-    head, surface = setup.head_of({"head": bundles.head_path(path) or "open"})
-    bundle = bundles.load(path, head)
-    features = bundle.task("idgen")[0]["features"]["name"]
-    meta = data_input.read_meta(data, split, features)
-    if meta["head"]["sha256"] != head.sha256:
-        made = flame.title(meta["head"])
-        raise ValueError(f"{data} shows the head {made}, not {flame.title(head.identity)}")
-    bundles.check_projection(bundle, meta["projection"])
-    return Given(bundle, head, surface, data_input.load_split(data, split, features))
 
 
 class Drawn:
@@ -105,7 +80,7 @@ class Drawn:
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
-# ---------------------------------------------------------------- the table of launch.evaluate
+# ---------------------------------------------------------------- the table of evaluate
 
 
 def tables(given: Given, heads: int | None, out: Path) -> dict[str, Any]:
