@@ -1,6 +1,6 @@
 """What the published program is: its three networks as tasks' configs, in two modes.
 
-`paper` is what the paper describes, sound everywhere: exact tables, a stochastic second-order
+`paper` is what the paper describes, sound everywhere: exact tables, a stochastic third-order
 sampler, RGB, and the last BatchNorm of every ArcFace. `official_demo` is the released demo, with
 its faults:
 
@@ -90,7 +90,7 @@ def _diffusion(demo: bool, sampler: Config) -> Config:
         "prediction_type": "eps",
         "loss": "l1",
         "schedule": {"steps": 1000, "beta_start": 1e-4, "beta_end": 1e-2, "tables": tables},
-        "sampler": sampler if demo else {"name": "dpm", "steps": 50},
+        "sampler": sampler if demo else {"name": "dpm3", "steps": 25},
         "weight_power": 0.0,
     }
 

@@ -218,7 +218,8 @@ def dpm3(schedule: Schedule, *, steps: int = 20) -> Solver:
     """`steps` steps of third order.
 
     From an exact Gaussian denoiser, 20 steps give a standard deviation of 0.2 or more to 1 %, and
-    25 one of 0.05 or more. Raises ValueError unless 1 <= steps <= T.
+    25 one of 0.05 or more; below 15 it is no longer sound, and `dpm` is the better one. Raises
+    ValueError unless 1 <= steps <= T.
     """
     times = dpm_times(schedule, steps, over_t=0.2)
     h, from_x, from_d, from_z = _towards_d(schedule, times)
