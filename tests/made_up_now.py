@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from ofer_jax import flame, openhead
@@ -106,3 +110,68 @@ def distance_to_every(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
         height = np.abs((points - triangle[0]) @ normal)
         best = np.where(inside, np.minimum(best, height), best)
     return best
+
+
+def write_obj(path: Path, face: Face, unit: float = 1.0, coloured: bool = False) -> None:
+    """A mesh as an OBJ, its numbers times `unit`; with colours after the positions if wanted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rest = " 0.5 0.25 0.75" if coloured else ""
+    lines = [f"v {x:.9g} {y:.9g} {z:.9g}{rest}" for x, y, z in unit * face.vertices]
+    lines += [f"f {a} {b} {c}" for a, b, c in face.triangles + 1]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_pp(path: Path, landmarks: np.ndarray) -> None:
+    """Landmarks as MeshLab's picked points."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tags = "".join(
+        f'<point x="{x}" y="{y}" z="{z}" name="{i}"/>' for i, (x, y, z) in enumerate(landmarks)
+    )
+    path.write_text(f"<!DOCTYPE PickedPoints><PickedPoints>{tags}</PickedPoints>")
+
+
+def predict(folder: Path, image: str, face: Face, **how: Any) -> None:
+    """One prediction: IMAGE.obj and IMAGE.npy."""
+    write_obj(folder / f"{image}.obj", face, **how)
+    np.save(folder / f"{image}.npy", how.get("unit", 1.0) * face.landmarks)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A made-up data set in NoW's layout with good predictions beside it."""
+
+    dataset: Path
+    predictions: Path
+    images: list[str]
+
+
+def tree(root: Path, people: int = 2, pictures: int = 1, seed: int = 0) -> Tree:
+    """`people` in the validation set and one in the test set; predictions are heads like theirs.
+
+    Pictures are one colour: nobody is seen in them.
+    """
+    rng = np.random.default_rng(seed)
+    release, predictions = root / "NoW_Dataset" / "final_release_version", root / "predictions"
+    lists: dict[str, list[str]] = {"validation": [], "test": []}
+    for number in range(people + 1):
+        split = "validation" if number < people else "test"
+        subject = f"made_up_{number:03d}_TA"
+        shape = rng.standard_normal(head().num_shape)
+        if split == "validation":
+            scanned = scan(rng, of_shape(head(), shape))
+            write_obj(release / "scans" / subject / "natural_head_rotation.000001.obj", scanned)
+            marks = "natural_head_rotation.000001_picked_points.pp"
+            write_pp(release / "scans_lmks_onlypp" / subject / marks, scanned.landmarks)
+        for picture in range(pictures):
+            for challenge in ("multiview_neutral", "selfie"):
+                image = f"{subject}/{challenge}/IMG_{picture:04d}"
+                lists[split].append(f"{image}.jpg")
+                path = release / "iphone_pictures" / f"{image}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (64, 64), (120, 90, 70)).save(path)
+                guess = 0.7 * shape + 0.5 * rng.standard_normal(shape.shape)
+                predict(predictions, image, of_shape(head(), guess))
+    for split, lines in lists.items():
+        (release / f"imagepaths{split}.txt").write_text("\n".join(lines) + "\n")
+    images = [line.removesuffix(".jpg") for line in lists["validation"]]
+    return Tree(root / "NoW_Dataset", predictions, images)

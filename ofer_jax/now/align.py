@@ -24,7 +24,7 @@ from scipy.spatial.transform import Rotation
 from ofer_jax.now.surface import EDGE, PLANE, Closest, Near, Surface
 
 # Vertices; the share of the sum that a last step gains; the way still to go, in surface sizes.
-_LEVELS = ((2_000, 1e-4, 0.0), (10_000, 1e-6, 4e-4), (10**9, 1e-7, 2e-4))
+_LEVELS = [(2_000, 1e-4, 0.0), (10_000, 1e-6, 4e-4), (10**9, 1e-7, 2e-4)]
 _STEPS = 60
 
 
@@ -38,11 +38,11 @@ class Similarity:
 
     def __call__(self, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
         """The points moved."""
-        return self.scale * points @ self.rotation.T + self.shift
+        return self.scale * _turned(points, self.rotation) + self.shift
 
     def back(self, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
         """The points moved back."""
-        return (points - self.shift) @ self.rotation / self.scale
+        return _turned(points - self.shift, self.rotation.T) / self.scale
 
 
 def procrustes(
@@ -93,7 +93,7 @@ def fit(
     """
     order = KDTree(points).indices  # neighbours together: every n-th is an even choice
     at, hessian, place = start, None, None
-    for count, settled, margin in _LEVELS:
+    for count, settled, margin in [v for v in _LEVELS[:-1] if v[0] < len(points)] + _LEVELS[-1:]:
         some = points[order[:: -(-len(points) // count)]]
         problem = _Problem(surface, some, points.mean(0), metrical, margin * surface.size)
         at, place, hessian = _descend(problem, at, settled, hessian)
@@ -143,7 +143,7 @@ class _Problem:
     def newton(self, found: Closest, at: Similarity) -> np.ndarray:
         """sum J^T P J."""
         arm = (at(found.place) - self._centre) / self._reach
-        direction, loose = found.direction @ at.rotation.T, found.kind >= EDGE
+        direction, loose = _turned(found.direction, at.rotation), found.kind >= EDGE
         matrix = self._products(direction[found.kind == PLANE], arm[found.kind == PLANE])
         for axis in np.eye(3):
             matrix += self._products(np.broadcast_to(axis, (loose.sum(), 3)), arm[loose])
@@ -159,7 +159,7 @@ class _Problem:
     def _products(self, direction: np.ndarray, arm: np.ndarray) -> np.ndarray:
         along = np.einsum("ni,ni->n", direction, arm)[:, None]
         rows = np.concatenate([along, np.cross(arm, direction), direction], axis=1)
-        return (rows.T @ rows)[self._first :, self._first :]
+        return np.einsum("ni,nj->ij", rows, rows)[self._first :, self._first :]
 
 
 def _descend(
@@ -203,6 +203,11 @@ def _learnt(hessian: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.nda
     seen = hessian @ step
     old = np.outer(seen, seen) / (step @ seen)
     return hessian + np.outer(change, change) / (change @ step) - old
+
+
+def _turned(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """`points @ rotation.T`, by one thread: waking others takes longer than the sums."""
+    return np.einsum("nj,ij->ni", points, rotation)
 
 
 def _squares(found: Closest, at: Similarity) -> float:
