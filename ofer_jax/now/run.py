@@ -13,7 +13,9 @@ import functools
 import hashlib
 import io
 import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +141,8 @@ def _mapped(
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     try:
         context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(min(workers, len(given)), context) as pool:
+        size = min(workers, len(given))
+        with concurrent.futures.ProcessPoolExecutor(size, context, _leave_with_parent) as pool:
             futures = {pool.submit(function, item): item for item in given}
             try:
                 for future in bar(concurrent.futures.as_completed(futures)):
@@ -149,6 +152,18 @@ def _mapped(
     finally:
         for name, value in kept.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _leave_with_parent() -> None:
+    """Ends this worker when its parent is killed: it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # it runs in workers only
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _check(
