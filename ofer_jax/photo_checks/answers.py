@@ -4,7 +4,7 @@ The answer for a picture is the mean of its samples' shapes. Every picture's sam
 same noise (one key, of the seed alone), so answers differ by the pictures and by nothing else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,18 +36,18 @@ class Answers:
         return Answers(**{name: value[keep] for name, value in vars(self).items()})
 
 
-def answer(
-    reconstructor: Reconstructor,
-    features: Any,
-    *,
-    samples: int,
-    expressions: int,
-    seed: int,
-) -> Answers:
-    """The answers for pictures' features (or crops), all from the same noise."""
+Draw = Callable[[Any, Any], dict[str, jax.Array]]
+
+
+def program(reconstructor: Reconstructor, samples: int, expressions: int) -> Draw:
+    """What draws samples for features and keys, compiled at its first call."""
     front = reconstructor.surface["region_front"]
     bundle, head = reconstructor.bundle, reconstructor.head
-    draw = evaluate.sampler(bundle, head, front, samples, expressions)
+    return evaluate.sampler(bundle, head, front, samples, expressions)
+
+
+def answer(draw: Draw, features: Any, seed: int) -> Answers:
+    """The answers for pictures' features (or crops), all from the same noise."""
     keys = jnp.stack([jax.random.key(seed)] * _BATCH)
     count = len(jax.tree.leaves(features)[0])
     parts = []
@@ -94,9 +94,9 @@ def run(
     seen = _look(reconstructor, pictures)
     if len(seen.plain) < 3:
         raise ValueError(f"{len(seen.plain)} of {len(pictures)} photographs show a face; 3 needed")
-    drawn = {"samples": samples, "expressions": expressions, "seed": seed}
-    plain = _answers(reconstructor, seen.plain, drawn)
-    changed = {name: _answers(reconstructor, found, drawn) for name, found in seen.changed.items()}
+    draw, sees = program(reconstructor, samples, expressions), reconstructor.sees
+    plain = _answers(draw, sees, seen.plain, seed)
+    changed = {name: _answers(draw, sees, found, seed) for name, found in seen.changed.items()}
     if heads is None:
         number = reconstructor.head.num_shape
         heads = np.random.default_rng(seed).normal(size=(_HEADS, number)).astype(np.float32)
@@ -147,15 +147,13 @@ def _again(reconstructor: Reconstructor, photo: photos.Photo) -> Found | None:
         return None
 
 
-def _answers(
-    reconstructor: Reconstructor, found: Sequence[Found | None], drawn: Mapping[str, int]
-) -> Answers:
+def _answers(draw: Draw, sees: str, found: Sequence[Found | None], seed: int) -> Answers:
     """One row a photograph; NaN where there is no face."""
     there = [i for i, one in enumerate(found) if one is not None]
     if not there:
         raise ValueError("no face is found any more in a whole kind of changed photographs")
     own = [one for one in found if one is not None]
-    said = answer(reconstructor, reconstruct.seen_by(own, reconstructor.sees), **drawn)
+    said = answer(draw, reconstruct.seen_by(own, sees), seed)
     spread = np.full(len(found), len(own))  # a row past the end, of NaN, for those without
     spread[there] = np.arange(len(own))
     padded = {
@@ -208,8 +206,8 @@ def known(
         if one is not None:
             found.append(one)
             truth.append(shape)
-    drawn = {"samples": samples, "expressions": expressions, "seed": seed}
-    answers = _answers(reconstructor, found, drawn)
+    draw = program(reconstructor, samples, expressions)
+    answers = _answers(draw, reconstructor.sees, found, seed)
     out = _reprojected(reconstructor, found, answers, seed, rounds, np.stack(truth))
     faces, _, heads = _vertices(reconstructor, answers.mean, {}, np.stack(truth))
     spread = consistency.mean_distance(faces) / consistency.mean_distance(heads)
