@@ -77,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--bundle", type=Path, metavar="DIR", help="another bundle than the default")
     one.add_argument("--head", type=Path, metavar="PATH", help="another head: .npz, .pkl or folder")
     one.add_argument("--surface", type=Path, metavar="NPZ", help="of that head: its face regions")
+    one.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        help="what large networks multiply in (default: bfloat16 for the published encoders)",
+    )
     one.set_defaults(run=_reconstruct)
     cli_flame.add(commands)
     return parser
@@ -99,7 +104,7 @@ def _reconstruct(args: argparse.Namespace, command: str) -> int:
     from ofer_jax.reconstruct import load
 
     taken: set[Path] = set()
-    reconstructor = load(args.bundle, args.head, args.surface)
+    reconstructor = load(args.bundle, args.head, args.surface, args.dtype)
     reconstructor.program(args.shapes, args.expressions)
     faults, done = len(errors), 0
     with tqdm(total=len(files), unit="photo", disable=len(files) == 1) as bar:

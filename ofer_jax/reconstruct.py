@@ -10,10 +10,10 @@ drawn by IdGen and put in the order of IdRank's scores; M expressions drawn by E
 of them; vertices by the FLAME layer; head pose and camera fitted to the detected points for every
 expression, the best-fitting one taken (pose and camera are additions of this project). One jitted
 program does it all for a chunk of faces of a fixed size, so there is one compilation however many
-photographs come.
+photographs come (on a CPU with the published encoders two: for one face, and for a chunk).
 
 A face's random key is made of the seed, the picture's pixels and the face's number in it, and its
-numbers never mix with its neighbours': it gets the same result in any company.
+numbers never mix with its neighbours': it gets the same result in any company, to rounding.
 """
 
 from __future__ import annotations
@@ -95,12 +95,8 @@ class Reconstructor:
         surface: Mapping[str, np.ndarray],
         dtype: str | None = None,
     ) -> None:
-        """Takes a head, a bundle trained on it, what is known of its surface, and what the
-        networks' large kernels are kept in (see `load`).
-
-        Raises:
-            ValueError: they do not fit each other, or an unknown dtype.
-        """
+        """Takes a head, a bundle trained on it, what is known of its surface, and `load`'s dtype;
+        a ValueError if they do not fit each other."""
         bundles.check_head(bundle, head)
         _check_surface(head, surface)
         self.head = head
@@ -110,9 +106,12 @@ class Reconstructor:
         self.dtype = dtype or ("bfloat16" if self.sees == "crops" else "float32")
         if self.dtype not in products.DTYPES:
             raise ValueError(f"dtype is {dtype!r}; use one of {', '.join(products.DTYPES)}")
-        # One at a time is as fast on a CPU, whose cores the K candidates keep busy.
-        self.chunk = 1 if jax.default_backend() == "cpu" else 8
-        self._programs: dict[tuple[int, int], Callable[..., dict[str, Array]]] = {}
+        # One face's K candidates keep a CPU busy; only the published encoders, whose weights take
+        # as long to read as to use, are a third faster for several faces.
+        on_cpu = jax.default_backend() == "cpu"
+        self.chunk = (4 if self.sees == "crops" else 1) if on_cpu else 8
+        self._least = 1 if on_cpu else self.chunk
+        self._programs: dict[tuple[int, int, int], Callable[..., dict[str, Array]]] = {}
 
     def __call__(
         self,
@@ -173,19 +172,21 @@ class Reconstructor:
         self, found: Sequence[Found], *, seed: int = 0, shapes: int = 100, expressions: int = 15
     ) -> list[Reconstruction]:
         """Reconstructs faces that `find` found; arguments as in a call."""
-        program = self.program(shapes, expressions)
         results: list[Reconstruction] = []
-        for start in range(0, len(found), self.chunk):
-            part = list(found[start : start + self.chunk])
-            padded = part + part[:1] * (self.chunk - len(part))
-            inputs = _inputs(padded, seed, self.sees)
+        while left := found[len(results) :]:
+            size = self.chunk if 2 * len(left) > self.chunk else self._least
+            part = list(left[:size])
+            program = self.program(shapes, expressions, size)
+            inputs = _inputs(part + part[:1] * (size - len(part)), seed, self.sees)
             outputs = jax.device_get(program(self._once, inputs))
             for i, one in enumerate(part):
                 results.append(self._result(one, seed, {k: v[i] for k, v in outputs.items()}))
         return results
 
-    def program(self, shapes: int, expressions: int) -> Callable[..., dict[str, Array]]:
-        """The compiled chain for K shapes and M expressions, made once for each pair.
+    def program(
+        self, shapes: int, expressions: int, batch: int | None = None
+    ) -> Callable[..., dict[str, Array]]:
+        """The compiled chain for K shapes and M expressions of `batch` faces, made once for each.
 
         Raises:
             ValueError: counts below 1, or a bundle whose parameters do not fit its config.
@@ -194,13 +195,14 @@ class Reconstructor:
             raise ValueError(
                 f"{shapes} shapes and {expressions} expressions; at least 2 and 1 are needed"
             )
-        key = (shapes, expressions)
+        batch = batch or self._least
+        key = (shapes, expressions, batch)
         if key not in self._programs:
             configs = self.bundle.config["tasks"]
             try:
                 self._programs[key] = compiled.program(
-                    lambda arrays, inputs: chain.run(configs, *key, arrays.tree, inputs),
-                    (self._once, _abstract_inputs(self.chunk, self.sees)),
+                    lambda known, faces: chain.run(configs, *key[:2], known.tree, faces),
+                    (self._once, _abstract_inputs(batch, self.sees)),
                     f"chain {configs} {key}",
                 )
             except Exception as error:  # any kind: flax, shape and key errors of a wrong bundle
@@ -212,13 +214,12 @@ class Reconstructor:
 
     @property
     def arrays(self) -> dict[str, Any]:
-        """What the program reads besides the faces, passed and never compiled in: 'head', 'params',
-        'rank', 'surface'."""
+        """What the program reads besides the faces: passed, never compiled in."""
         return self._once.tree
 
     @cached_property
     def _once(self) -> once.Once:
-        """These arrays, each once however many networks hold it."""
+        """`arrays`, each once however many networks hold it."""
         config = self.bundle.config["tasks"]["idrank"]
         rank = idrank.constants(config, self.head, self.surface["region_front"])
         keys = ("mesh_faces_idx", "mesh_bary_coords", "mesh_weight", "region_face")
@@ -226,9 +227,8 @@ class Reconstructor:
         surface = {
             k: v.astype(np.float32 if v.dtype.kind == "f" else np.int32) for k, v in surface.items()
         }
-        params = self.bundle.params
-        if self.dtype == "bfloat16":
-            params = products.narrow(params)
+        narrow = self.dtype == "bfloat16"
+        params = products.narrow(self.bundle.params) if narrow else self.bundle.params
         arrays = {"head": self.head, "params": params, "rank": rank, "surface": surface}
         return jax.device_put(once.Once.of(arrays))
 
@@ -242,10 +242,9 @@ class Reconstructor:
             raise ValueError(f"bundle: its tasks see {', '.join(names)}; all 'open' or all 'crops'")
         bundles.check_projection(self.bundle, openhead.digest(openhead.weights("projection")))
         for name, features in wanted.items():
-            if features["size"] != faces.FEATURES:
+            if (size := features["size"]) != faces.FEATURES:
                 raise ValueError(
-                    f"bundle: its {name} takes {features['size']} features, but {faces.FEATURES} "
-                    "are made here"
+                    f"bundle: its {name} takes {size} features, but {faces.FEATURES} are made here"
                 )
         return "open"
 
@@ -271,6 +270,7 @@ def load(
     bundle: str | Path | None = None,
     head: str | Path | None = None,
     surface: str | Path | None = None,
+    dtype: str | None = None,
 ) -> Reconstructor:
     """Reads a head and a bundle; what is compiled is kept (`compiled.keep`).
 
@@ -280,9 +280,12 @@ def load(
         surface: `.npz` with what the head's files leave open: vertex numbers `region_face` and
             `region_front`, and if known FaceMesh's points on it (`mesh_faces_idx`,
             `mesh_bary_coords`, `mesh_weight`) and the triangles' `material`, `material_names`.
+        dtype: 'float32' or 'bfloat16', of the networks' large kernels (`models.products`); left
+            out, bfloat16 for the published encoders, whose embeddings it moves by less than a
+            hundredth of their length, else float32.
 
     Raises:
-        ValueError: one line, for a missing or damaged file, or a bundle of another head.
+        ValueError: one line, for a missing or damaged file, a bundle of another head, or a dtype.
     """
     compiled.keep()
     path = Path(bundle) if bundle is not None else openhead.bundle_path()
@@ -294,7 +297,7 @@ def load(
         known = openhead.surface()
     else:
         known = flame.surface(source)
-    return Reconstructor(model, bundles.load(path, model), known)
+    return Reconstructor(model, bundles.load(path, model), known, dtype)
 
 
 def _read_surface(path: str | Path) -> Mapping[str, np.ndarray]:

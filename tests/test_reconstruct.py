@@ -86,6 +86,25 @@ def test_same_photograph_and_seed_same_result_in_any_company(reconstructor, resu
     assert not np.array_equal(reconstructor(ASTRONAUT, seed=1, **FEW).shapes, result.shapes)
 
 
+def test_a_chunk_of_faces_gives_what_each_alone_gives(folder, result):
+    several = ofer_jax.load(folder)
+    several.chunk = 4
+    results = several([HOPPER, ASTRONAUT, HOPPER], **FEW)  # three, and one in vain
+    assert list(several._programs) == [(6, 3, 4)]
+    np.testing.assert_allclose(results[1].shapes, result.shapes, atol=1e-4)
+    np.testing.assert_allclose(results[1].landmarks_px, result.landmarks_px, atol=0.01)
+    assert _same(results[0], results[2])
+
+
+def test_kernels_in_bfloat16_change_little(folder, result):
+    rough = ofer_jax.load(folder, dtype="bfloat16")(ASTRONAUT, **FEW)
+    assert not np.array_equal(rough.expressions, result.expressions)
+    np.testing.assert_allclose(rough.expressions, result.expressions, atol=0.03)
+    np.testing.assert_allclose(rough.shapes.mean(0), result.shapes.mean(0), atol=0.03)
+    with pytest.raises(ValueError, match="dtype is 'float16'; use one of float32, bfloat16"):
+        ofer_jax.load(folder, dtype="float16")
+
+
 def test_several_faces(reconstructor):
     one = Image.open(ASTRONAUT).crop((110, 0, 340, 230)).resize((400, 400))
     two = Image.open(HOPPER).crop((130, 110, 410, 390)).resize((400, 400))
