@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ofer_jax import bundle, convert, faces, flame
+from ofer_jax import bundle, convert, faces, flame, once
 from ofer_jax.reconstruct import Found, Reconstructor
 from ofer_jax.tasks import conditioning, expgen, idgen, idrank
 
@@ -66,7 +66,8 @@ class Stages:
         configs = {name: {**config, **changed} for name, config in tasks.items()}
         # A network that is given its encoder's outputs starts where the encoder ends.
         given = {name: {**c, "encoder": {"name": "cached"}} for name, c in configs.items()}
-        self.arrays = arrays or reconstructor.arrays
+        held = once.Once.of(arrays or reconstructor.arrays)
+        self.arrays = jax.device_put(held)  # each once, as the whole program is given them
 
         def encode(arrays: Tree, features: Tree) -> Tree:
             params = arrays["params"]
@@ -95,7 +96,7 @@ class Stages:
             return neutral, flame.vertices_over(arrays["head"], **values)
 
         stages = {"encode": encode, "sample": sample, "rank": rank, "express": express}
-        self.programs = {k: jax.jit(stage) for k, stage in (stages | {"mesh": mesh}).items()}
+        self.programs = {k: _jitted(stage) for k, stage in (stages | {"mesh": mesh}).items()}
 
     def __call__(self, stage: str, *given: Any) -> Any:
         """A stage's results, when they are there."""
@@ -119,3 +120,7 @@ class Stages:
             "express": lambda: self("express", context, key),
             "mesh": lambda: self("mesh", drawn, moved),
         }
+
+
+def _jitted(stage: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.jit(lambda held, *given: stage(held.tree, *given))

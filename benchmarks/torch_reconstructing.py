@@ -35,9 +35,10 @@ class Sides:
 
     Args:
       shared: all ArcFaces have the same frozen layers, as training leaves them.
+      dtype: of our large kernels; None as users get them.
     """
 
-    def __init__(self, shared: bool = True) -> None:
+    def __init__(self, shared: bool = True, dtype: str | None = None) -> None:
         torch.manual_seed(0)
         head, surface = flame.load(openhead.head_path()), dict(openhead.surface())
         front = surface["region_front"] = surface["region_front"][: published.FRONT]
@@ -45,7 +46,8 @@ class Sides:
         self.procedure = Procedure(tasks, head, front)
         if shared:
             self.procedure.share_trunk()
-        self.ours = Reconstructor(head, bundle_of(self.procedure, tasks, head), surface)
+        made = bundle_of(self.procedure, tasks, head)
+        self.ours = Reconstructor(head, made, surface, dtype)
 
 
 def run(paths: Sequence[str | Path], rounds: int) -> list[Row]:
@@ -61,7 +63,9 @@ def run(paths: Sequence[str | Path], rounds: int) -> list[Row]:
     grown = reconstructing.growth(sides.ours, first, known, rounds)
     beside(grown, sides.procedure, context)
     del sides  # the next ones take as much memory
-    rows.append(separate(seen[0], rows[-1], rounds))
+    others = {"ours, float32": {"dtype": "float32"}, "ours, three ArcFaces": {"shared": False}}
+    given = rows[-1], seen[0], rounds
+    rows += [separate(side, *given, **settings) for side, settings in others.items()]
     compare(rows, "total_s", rows[0])
     compare([folder], "whole_s", rows[0])
     folder["table"] = "A folder, seconds a photograph"
@@ -125,16 +129,16 @@ def of_part(procedure: Procedure, context: Mapping[str, Any], count: int) -> Cal
     }
 
 
-def separate(photo: photos.Photo, shared: Row, rounds: int) -> Row:
-    """Ours, with three ArcFaces that share no layer; what is no encoder's is as in the row
-    `shared`."""
-    ours = Sides(shared=False).ours
+def separate(side: str, first: Row, photo: photos.Photo, rounds: int, **settings: Any) -> Row:
+    """Ours with other settings of `Sides`; of its stages the encoders alone are timed again, the
+    others are those of the row `first`."""
+    ours = Sides(**settings).ours
     face, stages = ours.find(photo)[0], Stages(ours)
     seen = crops(face)
     calls = {"whole": lambda: ours.run([face]), "encode": lambda: stages("encode", seen)}
     found = measure.turns(calls, rounds)
-    found |= {name: np.full(rounds, shared[f"{name}_s"]) for name in STAGES if name not in found}
-    row = {"table": ONE, "side": "ours, three ArcFaces", **figures(_of_ours(found))}
+    found |= {name: np.full(rounds, first[f"{name}_s"]) for name in STAGES if name not in found}
+    row = {"table": ONE, "side": side, **figures(_of_ours(found))}
     return {**row, "others_share": float(np.median(found["others"]))}
 
 

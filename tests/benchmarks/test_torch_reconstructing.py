@@ -35,7 +35,7 @@ def test_all_rows(small):
     ways = {row["side"]: row for row in rows if "total_s" in row}
     assert list(ways) == [
         *("published", "published, bfloat16", "fair", "fair, bfloat16"),
-        *("ours", "ours, three ArcFaces"),
+        *("ours", "ours, float32", "ours, three ArcFaces"),
     ]
     assert ways["published"]["times"] == 1
     for row in ways.values():
