@@ -9,15 +9,13 @@ With --data the spread is compared with that data set's held-out heads, and repr
 on its pictures, too, whose form is known. `ofer_jax/photo_checks` explains every row.
 """
 
-import json
 import sys
-from pathlib import Path
 
 import numpy as np
 from absl import app, flags, logging
 
-from launch import held_out_pictures
-from ofer_jax import atomic, photo_checks, photos, reconstruct
+from launch import held_out_pictures, judged
+from ofer_jax import photo_checks, photos, reconstruct
 from ofer_jax.photo_checks import report as reports
 
 BUNDLE = flags.DEFINE_string("bundle", None, "bundle directory; without it the embedded one")
@@ -62,17 +60,8 @@ def main(argv: list[str]) -> None:
     if len(argv) != 2:
         raise app.UsageError("give one folder of photographs")
     logging.set_verbosity(logging.WARNING)
-    try:
-        report = run(argv[1], " ".join(["python -m launch.evaluate photos", *sys.argv[1:]]))
-        print(reports.table(report))
-        if OUT.value:
-            folder = Path(OUT.value)
-            atomic.write_text(folder / "report.json", json.dumps(report, indent=1) + "\n")
-            atomic.write_text(folder / "report.md", reports.table(report) + "\n")
-            reports.draw(report, folder / "report.png")
-    except (ValueError, OSError) as error:
-        print(f"evaluate photos: {error}", file=sys.stderr)
-        sys.exit(2)
+    command = " ".join(["python -m launch.evaluate photos", *sys.argv[1:]])
+    judged.tell("photos", lambda: run(argv[1], command), reports.table, reports.draw, OUT.value)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,20 @@ def reconstructor() -> SimpleNamespace:
     return SimpleNamespace(head=head, bundle=bundle, surface=surface, sees="open", find=find)
 
 
+@pytest.fixture(autouse=True)
+def compiled_once(reconstructor, drawing, monkeypatch: pytest.MonkeyPatch) -> None:
+    def program(given, samples: int, expressions: int):
+        assert (given, samples, expressions) == (reconstructor, 5, 2)
+        return drawing
+
+    monkeypatch.setattr(answers, "program", program)
+
+
+@pytest.fixture(scope="module")
+def drawing(reconstructor) -> answers.Draw:
+    return answers.program(reconstructor, 5, 2)
+
+
 @pytest.fixture(scope="module")
 def pictures() -> list[photos.Photo]:
     """Four pictures of noise, the last one dark."""
