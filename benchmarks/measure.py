@@ -52,11 +52,16 @@ class Step:
 
 
 def turns(
-    sides: Mapping[str, Run], rounds: int, seconds: float = 0.3, long: Collection[str] = ()
+    sides: Mapping[str, Run],
+    rounds: int,
+    seconds: float = 0.3,
+    long: Collection[str] = (),
+    worked: dict[str, list[float]] | None = None,
 ) -> dict[str, np.ndarray]:
     """Seconds a call of each side [rounds], the sides taking turns of about `seconds`; and under
     'others' the largest share of the processor that other processes had in a round. Sides that are
-    `long` are called once a turn, and not before the first."""
+    `long` are called once a turn, and not before the first. `worked` is given each call's
+    processor seconds, which others hardly change."""
     repeats = dict.fromkeys(long, 1)
     for name, run in sides.items():
         if name in repeats:
@@ -72,8 +77,10 @@ def turns(
             begun, busy, own = time.perf_counter(), _busy(), time.process_time()
             for _ in range(repeats[name]):
                 run()
-            spent = time.perf_counter() - begun
-            others = _busy() - busy - (time.process_time() - own)
+            spent, own = time.perf_counter() - begun, time.process_time() - own
+            others = _busy() - busy - own
+            if worked is not None:
+                worked.setdefault(name, []).append(own / repeats[name])
             shares.append(max(0.0, others / spent / (os.cpu_count() or 1)))
             found[name].append(spent / repeats[name])
         found["others"].append(max(shares))

@@ -56,6 +56,7 @@ COLUMNS: dict[str, Callable[[Row], str | None]] = {
     "rest": lambda r: _told(r, "rest_s", "{:.3f}"),
     "crops to meshes": lambda r: _told(r, "total_s", "{:.3f}") or _told(r, "whole_s", "{:.3f}"),
     "fastest": lambda r: _told(r, "fastest_s", "{:.3f}"),
+    "processor, s": lambda r: _told(r, "worked_s", "{:.2f}"),
     "write": lambda r: _told(r, "write_s", "{:.3f}"),
     "ours, s": lambda r: _told(r, "ours_s", "{:.3f}"),
     "PyTorch, s": lambda r: _told(r, "torch_s", "{:.2f}"),

@@ -29,17 +29,19 @@ KEPT = 15
 
 
 class Laps:
-    """Seconds of each stage, which may come in parts."""
+    """Seconds of each stage, which may come in parts, and the processor's seconds."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self.begun = time.perf_counter()
+        self.worked: dict[str, float] = {}
+        self.begun, self.own = time.perf_counter(), time.process_time()
 
     def __call__(self, stage: str) -> None:
         """The time since the last call was this stage's."""
-        now = time.perf_counter()
+        now, own = time.perf_counter(), time.process_time()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.begun
-        self.begun = now
+        self.worked[stage] = self.worked.get(stage, 0.0) + own - self.own
+        self.begun, self.own = now, own
 
 
 class Procedure:
@@ -63,10 +65,10 @@ class Procedure:
         self.diffusion = Diffusion()
 
     @torch.inference_mode()
-    def run(self, crops: Mapping[str, Tensor]) -> dict[str, float]:
+    def run(self, crops: Mapping[str, Tensor]) -> Laps:
         """Crops, uint8 [1, H, W, 3], to 100 scored shapes and the meshes of 15 expressions.
 
-        Returns the seconds of each stage: encode, sample, mesh, rank, express."""
+        Returns what each stage took: encode, sample, mesh, rank, express."""
         laps = Laps()
         contexts = self.encode(crops, self.count)
         laps("encode")
@@ -82,7 +84,7 @@ class Procedure:
         posed = self.flame(shape=best, expression=expression[:, :-3], jaw=expression[:, -3:])
         posed[:KEPT].numpy()
         laps("mesh")
-        return laps.seconds
+        return laps
 
     @torch.inference_mode()
     def encode(self, crops: Mapping[str, Tensor], copies: int) -> dict[str, Tensor]:

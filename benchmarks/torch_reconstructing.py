@@ -19,12 +19,13 @@ import torch
 
 from benchmarks import measure, reconstructing, torch_agreement
 from benchmarks.reconstructing_ours import Stages, bundle_of, crops
-from benchmarks.torch_procedure import Procedure
+from benchmarks.torch_procedure import Laps, Procedure
 from ofer_jax import flame, openhead, photos, published
 from ofer_jax.reconstruct import Found, Reconstructor
 
 PART = 10  # evaluations of a denoiser timed with bfloat16, and on other numbers of samples
 ONE = "One photograph, seconds"
+LONG = ("published", "bfloat16: 100 copies")  # called once a turn
 STAGES = ("encode", "sample", "rank", "express", "mesh")
 Row = dict[str, Any]
 Calls = dict[str, Callable[[], Any]]
@@ -76,7 +77,8 @@ def one_photograph(sides: Sides, photo: photos.Photo, rounds: int) -> list[Row]:
     """A row for each way of PyTorch's, and ours; all take turns."""
     face = sides.ours.find(photo)[0]
     given = tensors(face)
-    laps: list[dict[str, float]] = []
+    laps: list[Laps] = []
+    worked: dict[str, list[float]] = {}
     sides.ours.program(100, 15)  # so that the first run compiles nothing
     first = reconstructing.added_memory(lambda: sides.ours.run([face]))
     memory: dict[str, list[float]] = {"published": [], "ours": [first]}
@@ -86,8 +88,8 @@ def one_photograph(sides: Sides, photo: photos.Photo, rounds: int) -> list[Row]:
             **reconstructing.sides(sides.ours, photo, Path(made)),
         }
         calls["published"] = _watched(calls["published"], memory["published"])
-        found = measure.turns(calls, rounds, long=("published", "bfloat16: 100 copies"))
-    whole = {stage: np.array([lap[stage] for lap in laps]) for stage in STAGES}
+        found = measure.turns(calls, rounds, long=LONG, worked=worked)
+    whole = {stage: np.array([lap.seconds[stage] for lap in laps]) for stage in STAGES}
     low = {stage: found[f"bfloat16: {stage}"] for stage in ("sample", "express")}
     low["sample"] *= len(sides.procedure.visited) / PART
     low["express"] *= sides.procedure.steps / PART
@@ -100,14 +102,19 @@ def one_photograph(sides: Sides, photo: photos.Photo, rounds: int) -> list[Row]:
     }
     rows = [{"table": ONE, "side": side, **figures(stages)} for side, stages in ways.items()]
     rows[-1] |= {f"{name}_s": float(np.median(found[name])) for name in ("detect", "write")}
+    encoding = np.array([lap.worked["encode"] for lap in laps])
+    work = {"published": np.array(worked["published"]), "ours": np.array(worked["whole"])}
+    work["fair"] = work["published"] - encoding + worked["one copy"]
     for row in rows:
         row["others_share"] = float(np.median(found["others"]))
+        if row["side"] in work:
+            row["worked_s"] = float(np.median(work[row["side"]]))
         if row["side"] in memory:
             row["added_mb"] = max(memory[row["side"]])
     return rows
 
 
-def theirs(procedure: Procedure, given: Mapping[str, Any], laps: list[dict[str, float]]) -> Calls:
+def theirs(procedure: Procedure, given: Mapping[str, Any], laps: list[Laps]) -> Calls:
     """PyTorch's calls; the published procedure tells its stages in `laps`."""
     context = procedure.encode(given, copies=1)
     part = of_part(procedure, context, procedure.count)
