@@ -11,10 +11,10 @@ from ofer_jax.sampling_draws import FAST, Given
 
 
 def numbers(told: Sequence[str]) -> list[int]:
-    """Numbers of steps; ValueError for anything else."""
+    """Numbers of steps, in order; ValueError for anything else."""
     if not told or not all(each.isdecimal() and int(each) > 0 for each in told):
         raise ValueError(f"--steps takes numbers from 1 on, as 10,20,50; got {','.join(told)!r}")
-    return [int(each) for each in told]
+    return sorted({int(each) for each in told})
 
 
 def given(path: str | Path, data: str, split: str, samplers: Sequence[str]) -> Given:

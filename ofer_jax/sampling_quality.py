@@ -90,7 +90,7 @@ def spreads(x: Float[np.ndarray, "F K D"], modes: Float[np.ndarray, "D M"]) -> F
 class Comparison(NamedTuple):
     """Figures of each face, of a set against two independent ones of the reference."""
 
-    distance: Float[np.ndarray, "F"]  # of the set from the reference's first
+    distance: Float[np.ndarray, "F"]  # of the set from both, on average
     floor: Float[np.ndarray, "F"]  # of the reference's second from its first
     variance: Figures  # as `spreads`
     reference: Figures  # the mean of both
@@ -104,7 +104,8 @@ def compare(
     modes = leading(first, second)
     both = spreads(first, modes), spreads(second, modes)
     mean = {name: (both[0][name] + both[1][name]) / 2 for name in both[0]}
-    return Comparison(_distances(x, first), _distances(second, first), spreads(x, modes), mean)
+    distance = (_distances(x, first) + _distances(x, second)) / 2
+    return Comparison(distance, _distances(first, second), spreads(x, modes), mean)
 
 
 def _distances(x: np.ndarray, y: np.ndarray) -> Float[np.ndarray, "F"]:
