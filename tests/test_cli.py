@@ -24,8 +24,8 @@ def load(bundle_folder):
     """`reconstruct.load`, which compiles for the good bundle only once."""
     original = reconstruct.load
     made = original(bundle_folder)
-    return lambda path, head, surface: (
-        made if (path, head) == (bundle_folder, None) else original(path, head, surface)
+    return lambda path, head, *rest: (
+        made if (path, head) == (bundle_folder, None) else original(path, head, *rest)
     )
 
 
