@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from data_pipelines import input as data_input
 from launch import versions
 from ofer_jax import atomic, flame
 
@@ -30,7 +31,10 @@ def write(config: Any, workdir: Path, head: Any, meta: Any, weights: dict[str, A
     found = {
         "config": plain,
         "head": head[0].identity,
-        "data": {k: meta[k] for k in DATA} | {k: meta[k] for k in ("variants",) if k in meta},
+        "data": {
+            **{k: meta[k] for k in (*DATA, "variants") if k in DATA or k in meta},
+            "sets": data_input.sets(config.input.dir),
+        },
         "weights": weights,
         **versions.found(),
         "command": told(" ".join(["python", "-m", "launch.train", *sys.argv[1:]])),

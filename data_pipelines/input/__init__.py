@@ -12,7 +12,7 @@ grain gives the iterator with its state, `{"next_index": step}`; its elements ar
 since 256 single elements cost 4 ms in Python and one gather of 256 rows 0.3 ms.
 """
 
-from data_pipelines.input.arrays import folder, load_split, read_meta, unexpressive
+from data_pipelines.input.arrays import folder, load_split, read_meta, sets, unexpressive
 from data_pipelines.input.draws import uniform
 from data_pipelines.input.fields import COEFFICIENTS, CROPS, KINDS, Features, kinds
 from data_pipelines.input.gather import either
@@ -31,6 +31,7 @@ __all__ = [
     "load_split",
     "make_train_iter",
     "read_meta",
+    "sets",
     "shares",
     "state_at",
     "unexpressive",

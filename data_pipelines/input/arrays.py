@@ -134,6 +134,11 @@ def subjects(directory: str, split: str, features: str) -> np.ndarray:
     return _load(folder(directory, split, features.split("+")[0]) / "subject.npy")
 
 
+def sets(directory: str | os.PathLike) -> list[str]:
+    """What the data sets of a folder, or of several with weights, are of: their cards' names."""
+    return [name for where in mixing.parse(directory)[0] for name in cards.dataset(where)]
+
+
 def unexpressive(directory: str | os.PathLike, split: str, features: str) -> list[str]:
     """The sets with pictures whose expression is not known; one that does not tell knows it."""
     found = []

@@ -129,6 +129,9 @@ def test_pictures_with_candidates_are_hidden_as_when_those_were_drawn(faces, tmp
 def test_what_is_known_before_reading(faces, tmp_path):
     meta = pipeline.read_meta(faces, "train", "crops")
     assert (meta["count"], meta["features"], meta["head"]) == (10, "crops", set_of_faces.HEAD)
+    card = json.loads((faces / "data_card.json").read_text()) | {"dataset": "stirling"}
+    (tmp_path / "data_card.json").write_text(json.dumps(card))
+    assert pipeline.sets(f"{faces}:1,{tmp_path}:2") == ["stirling"]
     assert pipeline.epoch_size(config(faces, images_per_subject=4), "crops") == 12
     assert pipeline.unexpressive(faces, "train", "crops") == []
     assert pipeline.unexpressive(faces, "validation", "crops") == [str(faces)]
