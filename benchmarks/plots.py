@@ -16,9 +16,9 @@ Row = Mapping[str, Any]
 STAGES = ("encode", "sample", "rank", "express", "mesh", "rest")
 COLOURS = dict(zip(STAGES, matplotlib.color_sequences["tab10"], strict=False))
 GROWTH = {
-    "samples": "shapes, and as many expressions (after encoding)",
-    "steps": "steps, 100 shapes and 15 expressions (after encoding)",
-    "photographs": "photographs",
+    "samples": "shapes, and as many expressions*",
+    "steps": "steps of 100 shapes and 15 expressions*",
+    "photographs": "photographs (* after encoding)",
 }
 
 
@@ -27,7 +27,9 @@ def reconstruct(rows: Sequence[Row], path: str | Path) -> None:
     figure = Figure(figsize=(12, 7), layout="constrained")
     grid = figure.add_gridspec(2, 3)
     ways = [row for row in rows if "total_s" in row]
-    bars(figure.add_subplot(grid[0, :2]), ways, "One photograph, crops to meshes")
+    whole = figure.add_subplot(grid[0, :2])
+    bars(whole, ways, "One photograph, crops to meshes")
+    whole.legend(loc="lower right")
     ours = [row for row in ways if row["side"].startswith("ours")]
     bars(figure.add_subplot(grid[0, 2]), ours, "Ours, closer")
     published = next(row["total_s"] for row in ways if row["side"] == "published")
@@ -54,10 +56,8 @@ def bars(axes: Axes, ways: Sequence[Row], title: str) -> None:
         left += width
     for place, row in zip(left, ways, strict=True):
         axes.text(place, row["side"], f" {row['total_s']:.3g} s", va="center")
-    axes.set(title=title, xlabel="seconds", xlim=(0, 1.2 * left.max()))
+    axes.set(title=title, xlabel="seconds", xlim=(0, 1.3 * left.max()))
     axes.invert_yaxis()
-    if len(ways) > 2:
-        axes.legend(loc="lower right")
 
 
 def curve(axes: Axes, rows: Sequence[Row], name: str) -> None:

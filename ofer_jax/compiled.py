@@ -12,6 +12,7 @@ import platform
 import tempfile
 from collections.abc import Callable
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ def _path(about: str) -> Path | None:
         return None
     device = jax.devices()[0]
     settings = sorted(jax.config.values.items())  # some change what is traced
-    known = [jax.__version__, jaxlib.__version__, device.device_kind, _source(), settings, about]
+    versions = [jax.__version__, jaxlib.__version__, metadata.version("flax")]
+    known = [*versions, device.device_kind, _source(), settings, about]
     return Path(folder) / f"ofer-{hashlib.sha256(repr(known).encode()).hexdigest()}.stablehlo"
 
 
