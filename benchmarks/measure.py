@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tqdm import tqdm
 
 from benchmarks.cases import Case
 from ofer_jax import inspection, sharding, train
@@ -71,9 +72,11 @@ def turns(
         run()
         repeats[name] = max(1, round(seconds / (time.perf_counter() - begun)))
     found: dict[str, list[float]] = {name: [] for name in (*sides, "others")}
+    bar = tqdm(total=rounds * len(sides), unit="turn", leave=False, delay=2)
     for _ in range(rounds):
         shares = []
         for name, run in sides.items():
+            bar.set_description(name, refresh=False)
             begun, busy, own = time.perf_counter(), _busy(), time.process_time()
             for _ in range(repeats[name]):
                 run()
@@ -83,7 +86,9 @@ def turns(
                 worked.setdefault(name, []).append(own / repeats[name])
             shares.append(max(0.0, others / spent / (os.cpu_count() or 1)))
             found[name].append(spent / repeats[name])
+            bar.update()
         found["others"].append(max(shares))
+    bar.close()
     return {name: np.array(values) for name, values in found.items()}
 
 

@@ -13,7 +13,8 @@ program does it all for a chunk of faces of a fixed size, so there is one compil
 photographs come (on a CPU with the published encoders two: for one face, and for a chunk).
 
 A face's random key is made of the seed, the picture's pixels and the face's number in it, and its
-numbers never mix with its neighbours': it gets the same result in any company, to rounding.
+numbers never mix with its neighbours': it gets the same result in any company, to rounding (which,
+with bfloat16 kernels and more than one face, can turn a near tie between two expressions).
 """
 
 from __future__ import annotations
@@ -207,9 +208,8 @@ class Reconstructor:
                 )
             except Exception as error:  # any kind: flax, shape and key errors of a wrong bundle
                 line = " ".join(str(error).split())[:160]
-                raise ValueError(
-                    f"bundle: parameters do not fit its config ({type(error).__name__}: {line})"
-                ) from error
+                fault = f"{type(error).__name__}: {line}"
+                raise ValueError(f"bundle: parameters do not fit its config ({fault})") from error
         return self._programs[key]
 
     @property

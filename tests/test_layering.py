@@ -185,7 +185,7 @@ def test_data_pipelines_import_no_training_and_no_launch() -> None:
 
 
 def test_benchmarks_import_pytorch_in_files_of_their_own() -> None:
-    shared = MATHS | {"ml_collections"}
+    shared = MATHS | {"ml_collections", "tqdm"}
     for path in (ROOT / "benchmarks").glob("*.py"):
         own = {"torch"} if "torch" in path.stem else set()
         own |= {"matplotlib"} if path.stem == "plots" else set()
