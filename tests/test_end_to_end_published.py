@@ -61,18 +61,26 @@ def run(*arguments) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def reconstruct(bundle_folder, out: Path, *more) -> Path:
+    """What the command writes for one photograph."""
+    run("-m", "ofer_jax.cli", "reconstruct", ASTRONAUT, "--bundle", bundle_folder, "--out", out,
+        "--shapes", 6, "--expressions", 2, "--format", "ply", *more)  # fmt: skip
+    return out / "astronaut"
+
+
+def read(written: Path) -> dict[str, np.ndarray]:
+    with np.load(written / "result.npz") as stored:
+        return {key: stored[key] for key in stored.files}
+
+
 @pytest.fixture(scope="module")
 def written(bundle_folder, folder) -> Path:
-    """What the command writes for one photograph."""
-    run("-m", "ofer_jax.cli", "reconstruct", ASTRONAUT, "--bundle", bundle_folder,
-        "--out", folder / "out", "--shapes", 6, "--expressions", 2, "--format", "ply")  # fmt: skip
-    return folder / "out" / "astronaut"
+    return reconstruct(bundle_folder, folder / "out")
 
 
 @pytest.fixture(scope="module")
 def result(written) -> dict[str, np.ndarray]:
-    with np.load(written / "result.npz") as stored:
-        return {key: stored[key] for key in stored.files}
+    return read(written)
 
 
 def test_the_command_reconstructs_a_photograph(written):
@@ -85,8 +93,21 @@ def test_the_command_reconstructs_a_photograph(written):
     assert meshes == [*expressions, *(f"identity-{i}.ply" for i in range(1, 6))]
 
 
-def test_the_scores_are_those_of_the_published_networks(result, head_folder):
-    """The same from the crops by hand: encoders, context and ranker, without our chain."""
+def test_the_scores_are_those_of_the_published_networks(bundle_folder, folder, head_folder):
+    result = read(reconstruct(bundle_folder, folder / "exact", "--dtype", "float32"))
+    scores = by_hand(result["shapes"], head_folder)
+    np.testing.assert_allclose(result["scores"], scores, atol=1e-3 * np.std(scores))
+
+
+def test_kernels_in_bfloat16_keep_the_scores_apart(result, head_folder):
+    """They move all scores of a picture alike, and how they differ by little."""
+    scores = by_hand(result["shapes"], head_folder)
+    found = result["scores"] - np.mean(result["scores"])
+    np.testing.assert_allclose(found, scores - np.mean(scores), atol=0.1 * np.std(scores))
+
+
+def by_hand(shapes: np.ndarray, head_folder: Path) -> np.ndarray:
+    """Scores from the crops: encoders, context and ranker, in float32 without our chain."""
     photo = photos.read(ASTRONAUT)
     face = faces.detect(photo.image)[0]
     arcface, farl = (published.config(n) for n in ("arcface_iresnet100", "farl_vit_b16"))
@@ -100,13 +121,13 @@ def test_the_scores_are_those_of_the_published_networks(result, head_folder):
     )
     unit = seen / np.linalg.norm(seen, axis=1, keepdims=True)
     front = flame.surface(head_folder)["region_front"]
-    vertices = 1e3 * flame.vertices(flame.load(head_folder), shape=result["shapes"])[:, front]
+    vertices = 1e3 * flame.vertices(flame.load(head_folder), shape=shapes)[:, front]
     scores = Ranker.from_config(published.config("ranker")).apply(
         convert.ranker(published.state_dict("ranker")),
         vertices[None],
         np.concatenate([general, unit], axis=1),
     )
-    np.testing.assert_allclose(result["scores"], scores[0], atol=1e-3 * np.std(scores))
+    return np.asarray(scores[0])
 
 
 def test_the_faces_are_the_heads(result, head_folder):
