@@ -85,7 +85,7 @@ def test_its_ddim_is_the_official_one(monkeypatch, rng):
     solver = samplers.official_ddim(table)
 
     def predict(x, i):
-        t = np.broadcast_to(solver.times[i], x.shape[:1])
+        t = jax.numpy.broadcast_to(solver.times[i], x.shape[:1])
         return gaussian.to_x0(table, 0.5 * x, x, t, "eps")
 
     expected = samplers.sample(solver, predict, jax.random.key(0), (2, 5), noise=start[None])
