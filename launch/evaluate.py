@@ -17,6 +17,7 @@ COMMANDS = {
     "photos": "a bundle on any folder of photographs, without ground truth",
     "expressions": "OOX-1, our protocol for occluded expressive faces, on pictures of known faces",
     "ranking": "the choice among a bundle's samples on held-out heads, for any number of them",
+    "report": "all of these on one HTML page, with the best and worst heads as pictures",
 }
 
 

@@ -3,19 +3,19 @@
     python -m launch.evaluate --data data/openhead [--bundle runs/bundle] [--out report.json]
 
 The data set holds what the bundle's networks look at: features, or crops. A bundle that brings its
-head is measured on that. `ofer_jax/evaluate.py` and `quality.py` explain rows and intervals.
+head is measured on that. `ofer_jax/evaluate.py` and `quality.py` explain the table. With --cases 6,
+cases.json beside --out gets the 6 best and the 6 worst heads as pictures.
 """
 
+import functools
 import json
 import sys
+from pathlib import Path
 
-import jax
 from absl import app, flags, logging
 
-from data_pipelines import input as data_input
-from launch import setup
-from ofer_jax import atomic, evaluate, flame, openhead, quality
-from ofer_jax import bundle as bundles
+from launch import judged, seen
+from ofer_jax import atomic, evaluate, head_cases, quality
 
 BUNDLE = flags.DEFINE_string("bundle", None, "bundle directory; without it the embedded one")
 DATA = flags.DEFINE_string("data", None, "data set directory with features", required=True)
@@ -25,33 +25,34 @@ EXPRESSIONS = flags.DEFINE_integer("expressions", 15, "expressions drawn for eac
 LIMIT = flags.DEFINE_integer("limit", None, "measure the first heads only", 1)
 SEED = flags.DEFINE_integer("seed", 0, "of the samples and of the bootstrap")
 BATCH = flags.DEFINE_integer("batch", 8, "pictures at a time", 1)
+CASES = flags.DEFINE_integer("cases", 0, "best and worst heads to draw, beside --out", 0)
 OUT = flags.DEFINE_string("out", None, "where to write all figures as JSON")
 
 
-def run() -> dict:
-    """The report of the flags' bundle on the flags' split."""
-    path = BUNDLE.value or openhead.bundle_path()
-    head, surface = setup.head_of({"head": bundles.head_path(path) or "open"})
-    bundle = bundles.load(path, head)
-    features = bundle.task("idgen")[0]["features"]["name"]
-    meta = data_input.read_meta(DATA.value, SPLIT.value, features)
-    if meta["head"]["sha256"] != head.sha256:
-        made = flame.title(meta["head"])
-        raise ValueError(f"{DATA.value} shows the head {made}, not {flame.title(head.identity)}")
-    bundles.check_projection(bundle, meta["projection"])
-    arrays = data_input.load_split(DATA.value, SPLIT.value, features)
-    if LIMIT.value:  # else rows stay on disk until they are asked for
-        arrays = jax.tree.map(lambda array: array[: LIMIT.value], arrays)
+def run() -> tuple[dict, dict | None]:
+    """The report of the flags' bundle on the flags' split; and the cases, if they are wanted."""
+    on = judged.load(BUNDLE.value, DATA.value, SPLIT.value, LIMIT.value)
     sizes = {"samples": SAMPLES.value, "expressions": EXPRESSIONS.value, "seed": SEED.value}
-    figures = evaluate.evaluate(bundle, head, surface, arrays, batch=BATCH.value, **sizes)
+    figures = evaluate.evaluate(*on, batch=BATCH.value, **sizes)
     about = {
         "command": " ".join(["python -m launch.evaluate", *sys.argv[1:]]),
-        "head": head.identity,
-        "bundle": bundle.config["params_sha256"],
+        "head": on.head.identity,
+        "bundle": on.bundle.config["params_sha256"],
         "split": SPLIT.value,
         **sizes,
     }
-    return quality.report(figures, subject=arrays["subject"], about=about, seed=SEED.value)
+    subject = on.arrays["subject"]
+    report = quality.report(figures, subject=subject, about=about, seed=SEED.value)
+    return report, draw(on, figures) if CASES.value else None
+
+
+def draw(on: judged.Judged, figures: dict) -> dict:
+    """The best and the worst heads as pictures."""
+    features = on.bundle.task("idgen")[0]["features"]["name"]
+    where = (DATA.value, SPLIT.value, features, on.arrays)
+    sizes = {"samples": SAMPLES.value, "seed": SEED.value, "batch": BATCH.value}
+    look = functools.partial(seen.pictures, *where)
+    return head_cases.run(*on, figures, look, count=CASES.value, **sizes)
 
 
 def main(argv: list[str]) -> None:
@@ -60,12 +61,16 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     logging.set_verbosity(logging.WARNING)
     try:
-        report = run()
+        if CASES.value and not OUT.value:
+            raise ValueError("--cases need --out, beside which they are written")
+        report, cases = run()
     except ValueError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         sys.exit(2)
     print(quality.table(report))
     if OUT.value:
+        if cases:
+            atomic.write_text(Path(OUT.value).with_name("cases.json"), json.dumps(cases) + "\n")
         atomic.write_text(OUT.value, json.dumps(report, indent=1) + "\n")
 
 

@@ -59,7 +59,10 @@ def tell(
             folder = Path(out)
             atomic.write_text(folder / "report.json", json.dumps(report, indent=1) + "\n")
             atomic.write_text(folder / "report.md", table(report) + "\n")
-            draw(report, folder / "report.png")
+            try:
+                draw(report, folder / "report.png")
+            except ValueError as error:  # no matplotlib
+                print(f"no picture: {error}", file=sys.stderr)
     except (ValueError, OSError) as error:
         print(f"evaluate {word}: {error}", file=sys.stderr)
         sys.exit(2)

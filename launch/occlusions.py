@@ -36,7 +36,7 @@ def groups(
     drawn = pairs.kind(data_card.read(directory)) == pairs.SYNTHETIC
     records = pairs.open_split(directory, split)
     out = []
-    for row, (number, record) in enumerate(tqdm(_matched(records, arrays), desc="masks")):
+    for row, (number, record) in enumerate(tqdm(matched(records, arrays), desc="masks")):
         if not record.get("has_expression", True):
             raise ValueError(f"{directory}: the expression of picture {row} is not known")
         pose = {name: np.asarray(record[name]) for name in POSE}
@@ -44,23 +44,24 @@ def groups(
             mask = np.asarray(record["mask"]).reshape(record["image"].shape[:2])
             camera = record["camera"]
         else:
-            mask = _mask(record, number, features)
+            mask = behind(record, number, features)[1]
             pose, camera = visibility.fitted(model, pose, record["landmarks"])
         out.append(visibility.of_picture(model, region, pose, camera, mask > 0))
     return np.stack(out)
 
 
-def _mask(record: Mapping[str, Any], number: int, features: str) -> np.ndarray:
-    """Of the occluder that the crops of a record, or the pictures of the feature pass, have."""
+def behind(record: Mapping[str, Any], number: int, features: str) -> tuple[np.ndarray, np.ndarray]:
+    """A `faces` record's picture behind its occluder, and the mask: as the crops or, for any other
+    features, the pictures of the feature pass have it."""
     if features == "crops":
         rng, settings = augment.rng(pictures.SEED, number), pictures.HIDDEN
     else:
         rng = augment.rng(raw_pass.ONE.seed, int(record["number"]), 0)
         settings = augment.Settings(share=1.0, strength=raw_pass.ONE.strength)
-    return augment.occlude(rng, record["image"], record["landmarks"], settings)[1]
+    return augment.occlude(rng, record["image"], record["landmarks"], settings)[:2]
 
 
-def _matched(
+def matched(
     records: Sequence[Any], arrays: Mapping[str, Any]
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """(number of the record, record) of each row."""

@@ -24,6 +24,8 @@ TRAINING = CORE | {
     *("models", "state", "optim", "sharding", "parts", "tasks", "checkpoint", "seals", "train"),
     *("best", "stopping", "nonfinite", "profiling", "gradients"),
 }
+REPORTS = {"evaluation_page", "evaluate", "quality", "ranking_report"}
+REPORTS |= {"occluded_expressions", "photo_checks"}
 EVERYTHING = {"*"}
 
 
@@ -68,6 +70,7 @@ RULES = {
     "tensors": Rule(PLAIN, set()),
     "meshes": Rule(PLAIN | {"trimesh"}, {"atomic", "openhead"}),
     "now": Rule(PLAIN | {"scipy", "tqdm", "PIL"}, EVERYTHING),
+    "evaluation_page": Rule({"numpy"}, REPORTS),
     "photos": Rule(PLAIN | {"PIL"}, set()),
     "plots": Rule(PLAIN, {"atomic"}, frozenset({"matplotlib"})),
     "tasks": Rule(MATHS | {"optax"}, TRAINING | {"openhead"}, PROGRESS),

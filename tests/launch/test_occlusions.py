@@ -28,14 +28,14 @@ def test_the_mask_is_what_hides_the_crops(record: dict) -> None:
     for row in range(3):
         seen = pictures.behind(record, augment.rng(pictures.SEED, row), pictures.HIDDEN)
         changed = occluders.differ(seen["crop_224"], record["crop_224"])
-        np.testing.assert_array_equal(occlusions._mask(record, row, "crops"), changed)
+        np.testing.assert_array_equal(occlusions.behind(record, row, "crops")[1], changed)
         assert changed.any()
 
 
 def test_the_mask_is_what_hides_the_pictures_of_the_feature_pass(record: dict) -> None:
     (seen,), _ = raw_pass.ONE.draw(record)
     changed = occluders.differ(seen, record["image"])
-    np.testing.assert_array_equal(occlusions._mask(record, 5, "open"), changed)
+    np.testing.assert_array_equal(occlusions.behind(record, 5, "open")[1], changed)
 
 
 def test_rows_are_matched_past_pictures_without_a_face() -> None:
@@ -43,10 +43,10 @@ def test_rows_are_matched_past_pictures_without_a_face() -> None:
     sizes = {"shape": 4, "expression": 3, "jaw": 3}
     records = [{n: rng.normal(size=size) for n, size in sizes.items()} for _ in range(5)]
     arrays = {name: np.stack([records[i][name] for i in (0, 2, 3)]) for name in sizes}
-    assert [number for number, _ in occlusions._matched(records, arrays)] == [0, 2, 3]
+    assert [number for number, _ in occlusions.matched(records, arrays)] == [0, 2, 3]
     arrays["shape"] = arrays["shape"] + 1
     with pytest.raises(ValueError, match="row 0 of the features fits no record"):
-        list(occlusions._matched(records, arrays))
+        list(occlusions.matched(records, arrays))
 
 
 @pytest.mark.slow
