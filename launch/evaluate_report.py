@@ -58,7 +58,7 @@ def run() -> Path:
     for word, words in todo.items():
         given += page.read(parts.measured(word, words, Path(OUT.value), of[word]))
     about = {"Data": Path(DATA.value).name} if DATA.value else {}
-    about["Made"] = f"{datetime.date.today():%d %B %Y}"
+    about["Made"] = str(datetime.date.today())
     about["command"] = " ".join(["python -m launch.evaluate report", *sys.argv[1:]])
     path, text = Path(OUT.value) / "report.html", page.write(given, about, record.told)
     atomic.write_text(path, text)

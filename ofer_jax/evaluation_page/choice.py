@@ -141,6 +141,6 @@ def findings(found: Mapping[str, Any]) -> list[Finding]:
             value = found[side][size]["share"][name]
             told = verdict(value, 0, "worse", "no difference can be told", "better")
             parts.append(f"{side} {words(value)} of the gap, {told}")
-        text = f"{one.capitalize()} against {other}, among {size}: {'; '.join(parts)}."
-        said.append(Finding("Choice", text))
+        text = f"{one.capitalize()} against {other}: {'; '.join(parts)}."
+        said.append(Finding(f"Choice among {size}", text))
     return said

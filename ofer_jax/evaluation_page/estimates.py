@@ -54,9 +54,9 @@ def words(value: Estimate, digits: int = 2) -> str:
 
 
 def percent(value: Estimate) -> str:
-    """'83 % (70 to 93)' of a share."""
+    """'83 % (70 to 93)' of a share; a line is not broken before the sign."""
     low, high = (f"{100 * value[end]:.0f}" for end in ("low", "high"))
-    return f"{100 * value['value']:.0f} % ({low} to {high})"
+    return f"{100 * value['value']:.0f}\N{NO-BREAK SPACE}% ({low} to {high})"
 
 
 def verdict(value: Estimate, limit: float, below: str, within: str, above: str) -> str:

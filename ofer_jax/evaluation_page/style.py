@@ -32,13 +32,13 @@ h3 { font-size: 1.02rem; margin: 30px 0 8px; }
 p { margin: 0 0 12px; }
 .lead { color: var(--soft); max-width: 74ch; }
 .eyebrow { color: var(--accent); font-weight: 600; letter-spacing: .04em; margin: 0 0 6px; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(145px, 1fr));
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr));
   margin: 24px 0; padding: 0; background: var(--card); border: 1px solid var(--line);
   border-radius: 12px; overflow: hidden; }
-.facts div { padding: 12px 16px; box-shadow: 1px 1px 0 var(--line); }
+.facts div { padding: 12px 14px; box-shadow: 1px 1px 0 var(--line); }
 .facts dt { color: var(--soft); font-size: .82rem; }
 .facts dd small { display: block; color: var(--soft); font-weight: 400; }
-.facts dd { margin: 0; font-weight: 600; overflow-wrap: anywhere;
+.facts dd { margin: 0; font-weight: 600; font-size: .93rem; overflow-wrap: anywhere;
   font-variant-numeric: tabular-nums; }
 .findings { background: var(--card); border: 1px solid var(--line); border-radius: 12px;
   padding: 20px 24px 10px; }
@@ -79,7 +79,7 @@ svg text.title { fill: var(--ink); }
 .curve { fill: none; stroke: var(--own); stroke-width: 2.2; stroke-linejoin: round; }
 .dashed { stroke-dasharray: 5 4; }
 .band { fill: var(--own); opacity: .12; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr));
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr));
   gap: 20px; margin: 22px 0; align-items: start; }
 .chart { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 12px;
   padding: 16px 18px; }
