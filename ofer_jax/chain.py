@@ -1,8 +1,8 @@
 """The chain as one pure function: features and detected points of a chunk of faces to everything.
 
-Shapes by IdGen, put in the order of IdRank's scores; expressions of the best by ExpGen; vertices by
-the FLAME layer; pose and camera by `camera.fit` for each expression, of which the one whose head
-explains the detected points best is taken.
+Shapes by IdGen, put in the order of IdRank's scores, and their mean; expressions of the best by
+ExpGen; vertices by the FLAME layer; pose and camera by `camera.fit` for each expression, of which
+the one whose head explains the detected points best is taken.
 """
 
 from __future__ import annotations
@@ -42,10 +42,13 @@ def run(
     expression, jaw = expgen.sample(
         configs["expgen"], params["expgen"], features, exp_keys, expressions
     )
+    mean = jnp.mean(drawn, axis=1)
     out = {
         "shapes": ranked,
         "scores": jnp.take_along_axis(scores, order, axis=1),
         "vertices": flame.vertices_over(head, shape=ranked),
+        "mean_shape": mean,
+        "mean_vertices": flame.vertices(head, shape=mean),
         "expressions": expression,
         "jaws": jaw,
     }

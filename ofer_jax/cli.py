@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 _DESCRIPTION = "From photographs to ranked 3D faces."
 _EPILOG = """\
 For each photograph DIR/NAME/ holds sheet.png (look at this first), result.json, result.npz and
-meshes/. A folder stands for the pictures in it. Compiled programs are kept in the user's cache
-folder ($XDG_CACHE_HOME/ofer_jax), so the second run starts faster.
+meshes/. They hold two answers: the ranked shapes (identity-1 is the best), each a plausible face,
+with the detail that a mean lacks; and the mean of all shapes (mean), the best single guess,
+smoother than any real face, which errs less on average.
+A folder stands for the pictures in it. Compiled programs are kept in the user's cache folder
+($XDG_CACHE_HOME/ofer_jax), so the second run starts faster.
 """
 
 

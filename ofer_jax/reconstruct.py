@@ -4,6 +4,7 @@
     result = reconstructor("photo.jpg")        # a path, a uint8 array, or a list of them
     result.shapes, result.scores               # [K, 300], best first
     result.vertices[0], result.triangles       # the best identity, neutral, metres
+    result.mean_vertices                       # the mean of all: the point estimate
 
 For each face: features, or aligned crops where the bundle holds the published encoders; K shapes
 drawn by IdGen and put in the order of IdRank's scores; M expressions drawn by ExpGen for the first
@@ -21,7 +22,6 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
@@ -29,61 +29,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, UInt32
+from jaxtyping import Float, UInt32
 
 from ofer_jax import bundle as bundles
 from ofer_jax import chain, compiled, faces, flame, once, openhead, photos
 from ofer_jax.arrays import Array
 from ofer_jax.models import products
+from ofer_jax.reconstruction import Found, Reconstruction
 from ofer_jax.tasks import idrank
 
 PRESENCE = 0.5  # below it FaceMesh's 468 points are guesses: pose from the detector's six
 SMALL_FACE = 48  # pixels: a narrower face gets a note
 
 PhotoLike = str | Path | np.ndarray | photos.Photo
-
-
-@dataclass(frozen=True)
-class Found:
-    """One face to reconstruct."""
-
-    photo: photos.Photo
-    face: faces.Face
-    number: int  # 0: nearest the picture's centre
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """Everything known of one face. NumPy, float32; metres, radians (axis-angle), pixels.
-
-    `camera` is (s, tx, ty): with (X, Y, Z) a vertex posed by `global_rotation` (and the chosen
-    expression), pixel x = s X + tx, y = -s Y + ty.
-    """
-
-    photo: photos.Photo
-    face: faces.Face
-    number: int
-    notes: tuple[str, ...]
-    seed: int
-    head: dict[str, str]  # name, sha256, release
-    bundle: str  # hash of the parameters that made it
-    mode: str  # of an imported bundle, see `published.MODES`; else ''
-    shapes: Float[np.ndarray, "K S"]  # best first
-    scores: Float[np.ndarray, "K"]  # descending
-    vertices: Float[np.ndarray, "K V 3"]  # of the shapes, neutral
-    expressions: Float[np.ndarray, "M E"]
-    jaws: Float[np.ndarray, "M 3"]
-    expression_vertices: Float[np.ndarray, "M V 3"]  # of the best shape, head upright
-    expression: int  # the one that fits the picture best
-    global_rotation: Float[np.ndarray, "3"]
-    camera: Float[np.ndarray, "3"]
-    camera_error: float  # mean distance of the fitted points, pixels
-    posed_vertices: Float[np.ndarray, "V 3"]  # best shape, chosen expression, in the camera's frame
-    landmarks: Float[np.ndarray, "68 3"]  # of posed_vertices
-    landmarks_px: Float[np.ndarray, "68 2"]
-    spread: Float[np.ndarray, "V"]  # root mean square distance of the K shapes from their mean
-    triangles: Int[np.ndarray, "F 3"]
 
 
 class Reconstructor:

@@ -13,6 +13,7 @@
 | seed, command | what made it |
 | face | box [x0, y0, x1, y1], score, presence, number (0: nearest the centre), keypoints [6][2] |
 | shapes | K of {rank, score, coefficients [300]}, best first |
+| mean_shape | coefficients [300] of the mean of these K: the point estimate |
 | expressions | M of {coefficients [100], jaw [3]}, as drawn |
 | expression | which of them fits the photograph best |
 | pose | global_rotation [3], camera [s, tx, ty], error (mean distance of the points, px) |
@@ -23,14 +24,14 @@
 A vertex (X, Y, Z) posed by the best shape, that expression and `global_rotation` is seen at
 x = s X + tx, y = -s Y + ty.
 
-`result.npz` (float32 unless said): shapes [K, 300], scores [K], expressions [M, 100], jaws [M, 3],
-expression (int), vertices [V, 3] (best shape, neutral), posed_vertices [V, 3], triangles [F, 3]
-(int32), global_rotation [3], camera [3], landmarks [68, 3], landmarks_px [68, 2], spread [V],
-box [4], points [468, 3], and head, head_sha256, head_release, bundle, mode, photo_sha256 (text),
-seed, schema (int).
+`result.npz` (float32 unless said): shapes [K, 300], scores [K], mean_shape [300], expressions
+[M, 100], jaws [M, 3], expression (int), vertices [V, 3] (best shape, neutral), mean_vertices
+[V, 3] (mean shape, neutral), posed_vertices [V, 3], triangles [F, 3] (int32), global_rotation [3],
+camera [3], landmarks [68, 3], landmarks_px [68, 2], spread [V], box [4], points [468, 3], and head,
+head_sha256, head_release, bundle, mode, photo_sha256 (text), seed, schema (int).
 
-`meshes/`: `identity-1` (the best shape, neutral) to `identity-5`, `expression-01` ... (the best
-shape with each expression, head upright), in each format asked for.
+`meshes/`: `identity-1` (the best shape, neutral) to `identity-5`, `mean` (the mean shape, neutral),
+`expression-01` ... (the best shape with each expression, head upright), in each format asked for.
 
 All is written into a temporary folder first; then each file is moved into its place, `result.json`
 last, so a folder with that file is whole.
@@ -53,6 +54,7 @@ from ofer_jax.reconstruct import Reconstruction
 
 SCHEMA = 1
 IDENTITIES = 5
+_OURS = ("meshes/identity-", "meshes/mean.", "meshes/expression-")
 
 
 def write(
@@ -137,6 +139,7 @@ def describe(
             {"rank": i + 1, "score": _numbers(score), "coefficients": _numbers(shape)}
             for i, (score, shape) in enumerate(ranked)
         ],
+        "mean_shape": _numbers(result.mean_shape),
         "expressions": [{"coefficients": _numbers(e), "jaw": _numbers(j)} for e, j in drawn],
         "expression": result.expression,
         "pose": {
@@ -162,6 +165,7 @@ def _write_meshes(
     folder.mkdir()
     colors = meshes.colors(surface, result.triangles, result.vertices[0])
     named = [(f"identity-{i + 1}", v) for i, v in enumerate(result.vertices[:IDENTITIES])]
+    named += [("mean", result.mean_vertices)]
     named += [(f"expression-{i + 1:02d}", v) for i, v in enumerate(result.expression_vertices)]
     for name, vertices in named:
         for kind in formats:
@@ -169,8 +173,9 @@ def _write_meshes(
 
 
 def _npz(result: Reconstruction) -> bytes:
-    names = ("shapes", "scores", "expressions", "jaws", "expression", "posed_vertices")
-    names += ("triangles", "global_rotation", "camera", "landmarks", "landmarks_px", "spread")
+    names = ("shapes", "scores", "mean_shape", "mean_vertices", "expressions", "jaws", "expression")
+    names += ("posed_vertices", "triangles", "global_rotation", "camera", "landmarks")
+    names += ("landmarks_px", "spread")
     arrays = {name: np.asarray(getattr(result, name)) for name in names}
     arrays |= {
         "vertices": result.vertices[0],
@@ -194,7 +199,7 @@ def _old_files(folder: Path) -> set[str]:
     """What an earlier result wrote here, by its own list, as far as the names are ours."""
     try:
         listed = json.loads((folder / "result.json").read_text(encoding="utf-8"))["files"]
-        ours = {n for n in listed if n.startswith(("meshes/identity-", "meshes/expression-"))}
+        ours = {n for n in listed if n.startswith(_OURS)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set()
     return {name for name in ours if ".." not in name and name.count("/") == 1}

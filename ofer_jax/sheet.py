@@ -1,7 +1,8 @@
 """`sheet.png`: what was found in one photograph, on one page.
 
 Top: the photograph with the face boxed, the best face laid over it, and how much the shapes differ
-at each place. Middle: the best and next-best shapes. Below: eight expressions of the best one.
+at each place. Middle: the mean of the shapes, the best and the next-best ones. Below: eight
+expressions of the best one.
 All heads of a row share one camera, so that they can be compared.
 """
 
@@ -23,6 +24,10 @@ from ofer_jax.reconstruct import PRESENCE, Reconstruction
 WIDTH, MARGIN, GAP = 1600, 48, 20
 IDENTITIES, EXPRESSIONS = 5, 8
 _WARN, _ACCENT = (166, 88, 20), (214, 92, 50)
+_MEANT = (
+    "Mean: the best single guess, smoother than any real face; it errs less on average. "
+    "Ranked: one plausible face, with the detail that a mean lacks."
+)
 Size = tuple[int, int]  # width, height
 
 
@@ -48,12 +53,15 @@ def compose(result: Reconstruction, surface: Mapping[str, np.ndarray]) -> Image.
             f"distance of {len(result.shapes)} shapes from their mean, mm",
         ],
     )
-    count = min(IDENTITIES, len(result.shapes))
+    drawn = len(result.shapes)
+    count = min(IDENTITIES, drawn)
     page.row(
-        [f"The best {count} of {len(result.shapes)} shapes" if count > 1 else "The shape"],
+        [f"Mean of {drawn} shapes", f"Ranked: the best {count} of {drawn} shapes"],
         _identities(result, surface, count),
-        [f"{i + 1}   score {result.scores[i]:.2f}" for i in range(count)],
+        ["mean", *(f"{i + 1}   score {result.scores[i]:.2f}" for i in range(count))],
     )
+    page.text(_MEANT, 19, SOFT)
+    page.space(18)
     chosen = _expression_order(result)
     page.row(
         [f"{len(chosen)} of {len(result.jaws)} expressions drawn for the best shape"],
@@ -219,11 +227,13 @@ def _heat(result: Reconstruction, surface: Mapping[str, np.ndarray], side: int) 
 def _identities(
     result: Reconstruction, surface: Mapping[str, np.ndarray], count: int
 ) -> list[Image.Image]:
-    width = _columns(IDENTITIES)
+    """The mean shape, then the best ones."""
+    width = _columns(1 + IDENTITIES)
     size = (width, round(width * 1.16))
-    views = [portrait.turned(v, -0.4) for v in result.vertices[:count]]
+    heads = [result.mean_vertices, *result.vertices[:count]]
+    views = [portrait.turned(v, -0.4) for v in heads]
     colors = _colors(result, surface)
-    camera = portrait.camera(views[0], surface["region_face"], size)
+    camera = portrait.camera(views[1], surface["region_face"], size)
     return _at_once(lambda v: portrait.draw(v, result.triangles, camera, size, colors), views)
 
 

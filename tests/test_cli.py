@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 
 from ofer_jax import bundle, cli, reconstruct, report, sheet
@@ -63,6 +64,7 @@ def test_one_photograph_leaves_a_whole_folder(run, tmp_path):
         "sheet.png",
         "result.npz",
         "meshes/identity-4.ply",
+        "meshes/mean.ply",
         "meshes/expression-02.ply",
     }
     assert record["schema"] == 1
@@ -77,6 +79,10 @@ def test_one_photograph_leaves_a_whole_folder(run, tmp_path):
         np.testing.assert_allclose(
             stored["shapes"][0], record["shapes"][0]["coefficients"], rtol=1e-5, atol=1e-9
         )
+        np.testing.assert_allclose(stored["mean_shape"], stored["shapes"].mean(0), atol=1e-6)
+        np.testing.assert_allclose(stored["mean_shape"], record["mean_shape"], rtol=1e-5, atol=1e-9)
+        mean = trimesh.load(folder / "meshes" / "mean.ply", process=False)
+        np.testing.assert_allclose(mean.vertices, stored["mean_vertices"], atol=1e-6)
         assert str(stored["head_sha256"]) == record["head"]["sha256"]
         assert str(stored["head_release"]) == record["head"]["release"] == "open-head-1"
         assert stored["vertices"].shape == (5023, 3)
@@ -97,6 +103,7 @@ def test_a_rerun_replaces_its_own_files_only(run, tmp_path):
         *(f"expression-0{i}.obj" for i in (1, 2)),
         *(f"identity-{i}.obj" for i in (1, 2, 3, 4)),
         "identity-9.stl",
+        "mean.obj",
     ]
     assert (folder / "mine.txt").read_text() == "keep"
     assert not [p for p in folder.iterdir() if p.name.startswith(".")]
@@ -259,6 +266,7 @@ def test_help_names_every_option(capsys):
     text = capsys.readouterr().out
     for option in ("--out", "--shapes", "--expressions", "--format", "--seed", "--all-faces"):
         assert option in text
+    assert "the mean of all shapes (mean), the best single guess" in text
 
 
 def test_folder_names_are_sound_and_differ(tmp_path):

@@ -90,7 +90,7 @@ def test_the_command_reconstructs_a_photograph(written):
     assert (written / "sheet.png").stat().st_size > 1e5
     meshes = sorted(path.name for path in (written / "meshes").iterdir())
     expressions = ["expression-01.ply", "expression-02.ply"]
-    assert meshes == [*expressions, *(f"identity-{i}.ply" for i in range(1, 6))]
+    assert meshes == [*expressions, *(f"identity-{i}.ply" for i in range(1, 6)), "mean.ply"]
 
 
 def test_the_scores_are_those_of_the_published_networks(bundle_folder, folder, head_folder):

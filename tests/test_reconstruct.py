@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import ofer_jax
-from ofer_jax import bundle, camera, flame, openhead, photos, reconstruct
+from ofer_jax import bundle, camera, flame, openhead, photos, reconstruct, sheet
 from tests import untrained
 
 PHOTOS = Path(__file__).resolve().parents[1] / "launch" / "demo_photos"
@@ -35,6 +35,7 @@ def result(reconstructor):
 
 def _same(a: reconstruct.Reconstruction, b: reconstruct.Reconstruction) -> bool:
     names = ("shapes", "scores", "expressions", "jaws", "camera", "global_rotation", "spread")
+    names += ("mean_shape", "mean_vertices")
     return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in names)
 
 
@@ -45,6 +46,21 @@ def test_shapes_come_best_first_with_their_vertices(reconstructor, result):
     np.testing.assert_allclose(result.vertices, expected, atol=1e-6)
     assert result.expression_vertices.shape == (3, reconstructor.head.num_vertices, 3)
     assert 0 <= result.expression < 3
+
+
+def test_the_mean_of_the_samples_stands_beside_the_best(reconstructor, result):
+    np.testing.assert_allclose(result.mean_shape, result.shapes.mean(0), atol=1e-6)
+    expected = flame.vertices(reconstructor.head, shape=result.mean_shape[None])[0]
+    np.testing.assert_allclose(result.mean_vertices, expected, atol=1e-6)
+
+
+def test_the_sheet_shows_the_mean_before_the_best(reconstructor, result):
+    mean, *best = sheet._identities(result, reconstructor.surface, 2)
+    assert len(best) == 2
+    assert (np.asarray(mean) != np.asarray(best[0])).any()
+    alike = dataclasses.replace(result, mean_vertices=result.vertices[0])
+    mean, *best = sheet._identities(alike, reconstructor.surface, 2)
+    np.testing.assert_array_equal(mean, best[0])
 
 
 def test_posed_head_and_landmarks_hang_together(reconstructor, result):
@@ -92,6 +108,7 @@ def test_a_chunk_of_faces_gives_what_each_alone_gives(folder, result):
     results = several([HOPPER, ASTRONAUT, HOPPER], **FEW)  # three, and one in vain
     assert list(several._programs) == [(6, 3, 4)]
     np.testing.assert_allclose(results[1].shapes, result.shapes, atol=1e-4)
+    np.testing.assert_allclose(results[1].mean_vertices, result.mean_vertices, atol=1e-6)
     np.testing.assert_allclose(results[1].landmarks_px, result.landmarks_px, atol=0.01)
     assert _same(results[0], results[2])
 

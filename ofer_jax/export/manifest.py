@@ -26,6 +26,8 @@ OUTPUTS = {
     "shapes": "shape coefficients, best first; standard deviations",
     "scores": "of the ranker, descending",
     "vertices": "of the shapes, neutral; metres",
+    "mean_shape": "mean of the shapes, the point estimate; standard deviations",
+    "mean_vertices": "of it, neutral; metres",
     "expressions": "expression coefficients; standard deviations",
     "jaws": "of the expressions; axis-angle, radians",
     "expression_vertices": "of the best shape with each expression, head upright; metres",
