@@ -8,6 +8,7 @@ distance over the face of the neutral head after a rigid alignment, metres.
     mean of the samples  the face of the mean coefficients: no sample, so no choice can have it
     medoid               nearest to all the others; `nearest to the mean`: to the face of the mean
     ranked               the ranker's first; `oracle`: the best
+    ranked by NAME       the first by another bundle's ranker, of the very same samples
     recovered share      (average - chosen) / (average - oracle), of means over the pictures
     NDCG                 sum_r g_r / log2(1 + r) over the order r = 1 ... N, by that of the best
                          order; g = (worst error - error) / (worst error - best error)
@@ -27,7 +28,7 @@ from tqdm import tqdm
 
 from ofer_jax import metrics
 from ofer_jax.arrays import Array, Float, Int
-from ofer_jax.bundle import Bundle, check_head
+from ofer_jax.bundle import Bundle, check_head, check_projection
 from ofer_jax.evaluate import SIDES
 from ofer_jax.flame import FlameModel
 from ofer_jax.metrics import Figures
@@ -47,6 +48,7 @@ ROWS = (
     "oracle",
 )
 ORDERS = ("medoid", "nearest to the mean", "ranked")  # what puts the samples in an order
+RIVAL = "ranked by "  # and the name of another bundle
 
 
 def measure(
@@ -58,6 +60,7 @@ def measure(
     sizes: Sequence[int] = SIZES,
     seed: int = 0,
     batch: int = 2,
+    against: Mapping[str, Bundle] | None = None,
 ) -> dict[str, dict[int, Figures]]:
     """Figures of every picture: {'clean': {N: {name: [pictures]}}, 'occluded': ...}.
 
@@ -66,22 +69,28 @@ def measure(
       arrays: features_clean, features_occluded, shape [P, S].
       sizes: the N, 2 or more each.
       batch: pictures at a time; a picture of 1,000 samples takes some 100 MB.
+      against: by name, bundles whose rankers put the same samples in an order too; what their
+        rankers read must be the features, or their leading part.
 
     Returns:
-      The errors of `ROWS` (metres; the regressor's where the bundle has one), and 'ndcg/NAME' and
-      'top1/NAME' for `ORDERS` and 'random' (its expectation).
+      The errors of `ROWS` (metres; the regressor's where the bundle has one) and of `RIVAL` + each
+      name, and 'ndcg/NAME' and 'top1/NAME' for `ORDERS`, these and 'random' (its expectation).
 
     Raises:
-      ValueError: another head, arrays that are missing, sizes below 2.
+      ValueError: another head, arrays that are missing, sizes below 2, a ranker of other features.
     """
     check_head(bundle, model)
+    rankers = {"ranked": bundle}
+    for name, other in (against or {}).items():
+        _check_rival(bundle, model, name, other)
+        rankers[RIVAL + name] = other
     needed = ("shape", *(f"features_{side}" for side in SIDES))
     if missing := [name for name in needed if name not in arrays]:
         raise ValueError(f"the split lacks {', '.join(missing)}")
     if not sizes or min(sizes) < 2:
         raise ValueError(f"sizes must be 2 or more each: {tuple(sizes)}")
     count = len(arrays["shape"])
-    draw = _program(bundle, model, regions, tuple(sorted(set(sizes))))
+    draw = _program(bundle, rankers, model, regions, tuple(sorted(set(sizes))))
     key = jax.random.key(seed)
     parts: dict[str, list[dict[int, Figures]]] = {side: [] for side in SIDES}
     for start in tqdm(range(0, count, batch), desc="ranking", unit="batch"):
@@ -98,17 +107,34 @@ def measure(
     }
 
 
+def _check_rival(bundle: Bundle, model: FlameModel, name: str, other: Bundle) -> None:
+    """A narrower ranker reads the leading part of the features that a wider one does."""
+    check_head(other, model, name)
+    if projection := bundle.config.get("projection"):
+        check_projection(other, projection)
+    given, read = (str(b.task("idrank")[0]["features"]["name"]) for b in (bundle, other))
+    if not f"{given}+".startswith(f"{read}+"):
+        raise ValueError(
+            f"bundle {name}: its ranker reads features {read!r}, with which {given!r} of the "
+            "bundle that it is set against do not begin; set the one that reads less against the "
+            "one that reads more"
+        )
+
+
 def _program(
     bundle: Bundle,
+    rankers: Mapping[str, Bundle],
     model: FlameModel,
     regions: Mapping[str, Int[np.ndarray, "R"]],
     sizes: tuple[int, ...],
 ) -> Callable[[Any, Array, Array], dict[int, dict[str, Array]]]:
     """(features of B pictures, their shapes [B, S], keys [B]) -> figures for each size."""
-    generate, rank = (bundle.task(name)[0] for name in ("idgen", "idrank"))
+    generate, params = bundle.task("idgen")
+    configs = {name: each.task("idrank")[0] for name, each in rankers.items()}
     region = np.asarray(regions["region_face"])
     head = {"template": model.v_template[region], "directions": model.shapedirs[region]}
-    seen = jax.device_put(idrank.constants(rank, model, regions["region_front"]))
+    front = regions["region_front"]
+    seen = {name: idrank.constants(config, model, front) for name, config in configs.items()}
 
     @jax.jit
     def run(params: Any, head: Any, seen: Any, features: Any, truth: Array, keys: Array) -> Any:
@@ -122,15 +148,18 @@ def _program(
         out = {}
         for size in sizes:
             first = shapes[:, :size]
-            scores = idrank.scores(rank, params["idrank"], seen, first, features)
+            scores = {
+                name: idrank.scores(config, params[name], seen[name], first, features)
+                for name, config in configs.items()
+            }
             mean = _neutral(head, jnp.mean(first, axis=1))
             of_mean = {"mean of the samples": _error(mean, target)}
             choice = choices(samples[:, :size], mean, scores, errors[:, :size])
             out[size] = fixed | of_mean | choice
         return out
 
-    params = {name: bundle.params[name] for name in ("idgen", "idrank")}
-    return partial(run, jax.device_put(params), head, seen)
+    every = {"idgen": params} | {name: each.params["idrank"] for name, each in rankers.items()}
+    return partial(run, jax.device_put(every), head, jax.device_put(seen))
 
 
 def _neutral(head: Mapping[str, Array], shape: Float[Array, "*B S"]) -> Float[Array, "*B R 3"]:
@@ -146,16 +175,17 @@ def _error(vertices: Float[Array, "*B R 3"], target: Float[Array, "*B R 3"]) -> 
 def choices(
     samples: Float[Array, "B K R 3"],
     mean: Float[Array, "B R 3"],
-    scores: Float[Array, "B K"],
+    scores: Mapping[str, Float[Array, "B K"]],
     errors: Float[Array, "B K"],
 ) -> dict[str, Float[Array, "B"]]:
-    """Errors, NDCG and top-1 of each way to choose among K samples, of their errors."""
+    """Errors, NDCG and top-1 of each way to choose among K samples, of their errors; `scores` are
+    each ranker's."""
     aligned = metrics.align_to(samples, mean)
     to_mean = metrics.distance(aligned, jnp.broadcast_to(mean[:, None], aligned.shape))
     goodness = {
         "medoid": -metrics.to_others(aligned),
         "nearest to the mean": -to_mean,
-        "ranked": scores,
+        **scores,
     }
     best = jnp.argmin(errors, axis=1)
     out = {

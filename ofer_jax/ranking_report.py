@@ -10,18 +10,18 @@ from ofer_jax import metrics, plots
 from ofer_jax.arrays import Float, Int
 from ofer_jax.metrics import Estimate, Figures
 from ofer_jax.photo_checks.report import ARTIST, cell, markdown
-from ofer_jax.ranking import ORDERS, ROWS
+from ofer_jax.ranking import ORDERS, RIVAL, ROWS
 
-CHOSEN = ("mean of the samples", *ORDERS)  # whose share of the gap is told
+CHOSEN = ("mean of the samples", *ORDERS)  # whose share of the gap is told, with the rivals'
 BASE = "nearest to the mean"  # the trivial choice that a ranker has to beat
 DIFFERENCE = f"ranked - {BASE}"
 NOTES = f"""\
 Brackets: 95 % bootstrap interval over faces, a face with both its pictures. Errors in mm: mean
 distance over the face of the neutral head after a rigid alignment. Share: (average - chosen) /
 (average - oracle), of the means over pictures; the mean of the samples is no sample, its share may
-exceed 1. "{DIFFERENCE}": difference of both shares on the same lists. NDCG:
-gains (worst - error) / (worst - best), 1 is the best order. Top-1: how often the best sample is
-chosen."""
+exceed 1. "{DIFFERENCE}": difference of both shares on the same lists. Ranked by
+another: that bundle's ranker, on the same lists. NDCG: gains (worst - error) / (worst - best), 1 is
+the best order. Top-1: how often the best sample is chosen."""
 
 
 def report(
@@ -62,11 +62,14 @@ def _of_size(figures: Figures, weights: Float[np.ndarray, "R P"]) -> dict[str, A
         found: Estimate = metrics.estimate(statistic, every, weights)
         return found._asdict()
 
-    shares = {name: estimate(lambda s, n=name: share(s, n)) for name in CHOSEN}
-    shares[DIFFERENCE] = estimate(lambda s: share(s, "ranked") - share(s, BASE))
-    ordered = ("random", *ORDERS)
+    rivals = [name for name in figures if name.startswith(RIVAL)]
+    shares = {name: estimate(lambda s, n=name: share(s, n)) for name in (*CHOSEN, *rivals)}
+    for base in (BASE, *rivals):
+        shares[f"ranked - {base}"] = estimate(lambda s, b=base: share(s, "ranked") - share(s, b))
+    ordered = ("random", *ORDERS, *rivals)
+    rows = (*ROWS[:-1], *rivals, ROWS[-1])  # the oracle last
     return {
-        "mm": {name: mean(name, 1e3) for name in ROWS if name in figures},
+        "mm": {name: mean(name, 1e3) for name in rows if name in figures},
         "share": shares,
         "ndcg": {name: mean(f"ndcg/{name}") for name in ordered},
         "top1": {name: mean(f"top1/{name}") for name in ordered},
@@ -81,6 +84,7 @@ def table(found: Mapping[str, Any]) -> str:
         f"{head['name']} ({head['sha256'][:12]}), bundle {found['bundle'][:12]}: "
         f"{found['faces']} held-out faces, {found['pictures']} pictures clean and occluded, "
         f"seed {found['seed']}"
+        + "".join(f", against {n} ({sha[:12]})" for n, sha in found.get("against", {}).items())
     ]
     for side in ("clean", "occluded"):
         lines += ["", *_whole(found[side][main], side, main), "", *_curve(found[side], side)]
@@ -91,19 +95,17 @@ def table(found: Mapping[str, Any]) -> str:
 def _whole(values: Mapping[str, Any], side: str, size: str) -> list[str]:
     head = (f"{side}, N = {size}", "error, mm", "share of the gap", "NDCG", "top-1")
     rows: list[tuple[str, ...]] = [head]
-    for name in ROWS:
-        if name in values["mm"]:
-            parts = [cell(values[part].get(name)) for part in ("mm", "share", "ndcg", "top1")]
-            rows.append((name, *parts))
-    rows.append((DIFFERENCE, "", cell(values["share"][DIFFERENCE]), "", ""))
+    for name in dict.fromkeys((*values["mm"], *values["share"])):  # the differences last
+        parts = [cell(values[part].get(name)) for part in ("mm", "share", "ndcg", "top1")]
+        rows.append((name, *parts))
     return markdown(rows)
 
 
 def _curve(sizes: Mapping[str, Any], side: str) -> list[str]:
-    rows: list[tuple[str, ...]] = [(f"{side}, share", *CHOSEN, DIFFERENCE)]
+    names = list(next(iter(sizes.values()))["share"])
+    rows: list[tuple[str, ...]] = [(f"{side}, share", *names)]
     for size, values in sizes.items():
-        own = [cell(values["share"][name]) for name in (*CHOSEN, DIFFERENCE)]
-        rows.append((f"N = {size}", *own))
+        rows.append((f"N = {size}", *(cell(values["share"][name]) for name in names)))
     return markdown(rows)
 
 
@@ -113,12 +115,12 @@ def draw(found: Mapping[str, Any], path: str | Path) -> None:
     for side, line in (("clean", "-"), ("occluded", "--")):
         sizes = [int(size) for size in found[side]]
         each = list(found[side].values())
-        rows = [n for n in ROWS if n in each[0]["mm"] and n not in ("mean face", "random")]
+        rows = [name for name in each[0]["mm"] if name not in ("mean face", "random")]
         for number, name in enumerate(rows):
             values = [v["mm"][name]["value"] for v in each]
             label = name if side == "clean" else None
             errors.plot(sizes, values, line, color=f"C{number}", label=label)
-            if name in CHOSEN:
+            if name in each[0]["share"]:
                 parts = [[v["share"][name][k] for v in each] for k in ("value", "low", "high")]
                 shares.plot(sizes, parts[0], line, color=f"C{number}", label=label)
                 shares.fill_between(sizes, parts[1], parts[2], color=f"C{number}", alpha=0.15)
