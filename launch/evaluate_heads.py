@@ -14,6 +14,7 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
+from data_pipelines import data_card
 from launch import judged, seen
 from ofer_jax import atomic, evaluate, head_cases, quality
 
@@ -31,6 +32,8 @@ OUT = flags.DEFINE_string("out", None, "where to write all figures as JSON")
 
 def run() -> tuple[dict, dict | None]:
     """The report of the flags' bundle on the flags' split; and the cases, if they are wanted."""
+    if CASES.value:
+        data_card.read(DATA.value)  # pictures come from its records
     on = judged.load(BUNDLE.value, DATA.value, SPLIT.value, LIMIT.value)
     sizes = {"samples": SAMPLES.value, "expressions": EXPRESSIONS.value, "seed": SEED.value}
     figures = evaluate.evaluate(*on, batch=BATCH.value, **sizes)
@@ -48,10 +51,9 @@ def run() -> tuple[dict, dict | None]:
 
 def draw(on: judged.Judged, figures: dict) -> dict:
     """The best and the worst heads as pictures."""
-    features = on.bundle.task("idgen")[0]["features"]["name"]
-    where = (DATA.value, SPLIT.value, features, on.arrays)
+    features = on.bundle.task("idrank")[0]["features"]["name"]
     sizes = {"samples": SAMPLES.value, "seed": SEED.value, "batch": BATCH.value}
-    look = functools.partial(seen.pictures, *where)
+    look = functools.partial(seen.pictures, DATA.value, SPLIT.value, features, on.arrays)
     return head_cases.run(*on, figures, look, count=CASES.value, **sizes)
 
 

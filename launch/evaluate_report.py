@@ -60,8 +60,8 @@ def run() -> Path:
     about = {"Data": Path(DATA.value).name} if DATA.value else {}
     about["Made"] = str(datetime.date.today())
     about["command"] = " ".join(["python -m launch.evaluate report", *sys.argv[1:]])
-    path, text = Path(OUT.value) / "report.html", page.write(given, about, record.told)
-    atomic.write_text(path, text)
+    path, given = Path(OUT.value) / "report.html", page.illustrated(given, PHOTOS.value)
+    atomic.write_text(path, page.write(given, about, record.told))
     return path
 
 

@@ -103,9 +103,8 @@ def again(
     for start in range(0, len(cases), batch):
         some = [cases[i % len(cases)] for i in range(start, start + batch)]  # one compiled shape
         rows = np.array([case.row for case in some])
-        seen = [jax.tree.map(lambda a, r=c.row: a[r], arrays[f"features_{c.side}"]) for c in some]
-        features = jax.tree.map(lambda *each: jnp.stack(each), *seen)
-        drawn = jax.device_get(draw(features, example_keys(key, jnp.asarray(rows))))
+        keys = example_keys(key, jnp.asarray(rows))
+        drawn = jax.device_get(draw(seen(arrays, some), keys))
         truth = np.asarray(arrays["shape"][rows], np.float32)
         for i in range(min(batch, len(cases) - start)):
             ranked = int(np.argmax(drawn["scores"][i]))
@@ -114,6 +113,16 @@ def again(
             best = shapes[int(np.argmin(errors))]
             out.append(Shapes(truth[i], shapes[ranked], shapes.mean(0), best))
     return out
+
+
+def seen(arrays: Mapping[str, Any], cases: Sequence[Case]) -> Any:
+    """The features of cases, from an array or from each of several; read a row at a time, as those
+    that are no arrays in memory allow."""
+    each = [
+        jax.tree.map(lambda a, r=case.row: a[np.array([r])], arrays[f"features_{case.side}"])
+        for case in cases
+    ]
+    return jax.tree.map(lambda *rows: jnp.concatenate(rows), *each)
 
 
 def _errors(
@@ -177,11 +186,11 @@ def run(
     shapes = again(bundle, model, surface, arrays, cases, **sizes)
     off = [distances(model, surface["region_face"], each) for each in shapes]
     top = max(0.5, float(np.ceil(2 * np.percentile(np.concatenate(off), 98)) / 2))
-    seen = look({case.row for case in cases})
+    pictures = look({case.row for case in cases})
 
     def told(each: tuple[Case, Shapes, np.ndarray]) -> dict[str, Any]:
         case, heads, error = each
-        drawn = {"seen": Image.fromarray(seen[case.row][case.side])}
+        drawn = {"seen": Image.fromarray(pictures[case.row][case.side])}
         drawn |= tiles(model, surface, heads, error, top)
         occluder = str(arrays["occluder"][case.row]) if "occluder" in arrays else ""
         about = {"subject": int(subject[case.row]), "occluder": occluder}

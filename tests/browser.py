@@ -26,7 +26,7 @@ def find() -> str | None:
 class Browser:
     """One page of a fresh Chromium: what it asks for and complains of is noted in `events`."""
 
-    def __init__(self, program: str, seconds: float = 60) -> None:
+    def __init__(self, program: str, seconds: float = 180) -> None:
         self._profile = tempfile.mkdtemp(prefix="ofer-chromium-")
         read, theirs_out = os.pipe()
         theirs_in, write = os.pipe()

@@ -117,6 +117,17 @@ def picture(case: dict[str, Any], name: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(case["pictures"][name]))))
 
 
+def test_features_are_read_by_row_and_side_from_any_container() -> None:
+    """Crops are no arrays: they are read by an array of rows, and there may be several."""
+    clean = {"small": np.arange(4.0)[:, None], "large": np.arange(4.0)[:, None] + 10}
+    arrays = {"features_clean": clean, "features_occluded": {n: -a for n, a in clean.items()}}
+    cases = [head_cases.Case(2, "clean", 1.0, {}), head_cases.Case(1, "occluded", 1.0, {})]
+    found = head_cases.seen(arrays, cases)
+    assert found["small"].tolist() == [[2], [-1]] and found["large"].tolist() == [[12], [-11]]
+    plain = {side: group["small"] for side, group in arrays.items()}
+    assert head_cases.seen(plain, cases).tolist() == [[2], [-1]]
+
+
 def test_the_true_head_has_no_error() -> None:
     shape = np.random.default_rng(0).normal(size=toy.SHAPE).astype(np.float32)
     same = Shapes(shape, shape, shape, shape)

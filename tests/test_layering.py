@@ -25,7 +25,7 @@ TRAINING = CORE | {
     *("best", "stopping", "nonfinite", "profiling", "gradients"),
 }
 REPORTS = {"evaluation_page", "evaluate", "quality", "ranking_report"}
-REPORTS |= {"occluded_expressions", "photo_checks"}
+REPORTS |= {"occluded_expressions", "photo_checks", "photos"}
 EVERYTHING = {"*"}
 
 
@@ -70,7 +70,7 @@ RULES = {
     "tensors": Rule(PLAIN, set()),
     "meshes": Rule(PLAIN | {"trimesh"}, {"atomic", "openhead"}),
     "now": Rule(PLAIN | {"scipy", "tqdm", "PIL"}, EVERYTHING),
-    "evaluation_page": Rule({"numpy"}, REPORTS),
+    "evaluation_page": Rule({"numpy", "PIL"}, REPORTS),
     "photos": Rule(PLAIN | {"PIL"}, set()),
     "plots": Rule(PLAIN, {"atomic"}, frozenset({"matplotlib"})),
     "tasks": Rule(MATHS | {"optax"}, TRAINING | {"openhead"}, PROGRESS),

@@ -5,7 +5,7 @@ script, and colours follow the reader's scheme. Every text of a report is escape
 the top are made from the figures and their intervals.
 """
 
-from ofer_jax.evaluation_page.files import read
+from ofer_jax.evaluation_page.files import illustrated, read
 from ofer_jax.evaluation_page.page import PARTS, Found, kind, write
 
-__all__ = ["PARTS", "Found", "kind", "read", "write"]
+__all__ = ["PARTS", "Found", "illustrated", "kind", "read", "write"]

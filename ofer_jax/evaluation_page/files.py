@@ -1,9 +1,11 @@
 """Finished reports, from the folders that the commands of `launch.evaluate` wrote them into."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ofer_jax.evaluation_page import thumbnails
 from ofer_jax.evaluation_page.page import Found, kind
 
 
@@ -18,6 +20,16 @@ def read(folder: str | Path) -> list[Found]:
     if not paths:
         raise ValueError(f"{folder} holds no report.json of python -m launch.evaluate")
     return [_found(path) for path in paths]
+
+
+def illustrated(found: Sequence[Found], folder: str | None) -> list[Found]:
+    """The same, those of photographs with small pictures out of their folder."""
+    return [
+        f._replace(cases=thumbnails.of(folder, f.report["photographs"]))
+        if folder and f.kind == "photos"
+        else f
+        for f in found
+    ]
 
 
 def _found(path: Path) -> Found:

@@ -24,7 +24,8 @@ class Found(NamedTuple):
     kind: str  # of PARTS, by `kind`
     report: Mapping[str, Any]
     source: str = ""  # named where it turns out to be none
-    cases: Mapping[str, Any] | None = None  # of `head_cases`, beside one of kind 'heads'
+    # Pictures: of `head_cases` beside one of kind 'heads', of `thumbnails` to one of 'photos'.
+    cases: Mapping[str, Any] | None = None
 
 
 class Part(NamedTuple):
@@ -107,9 +108,10 @@ def _parts(found: Sequence[Found]) -> list[Part]:
             parts.append(Part(f"scans-{scan}" if scan else "scans", title, *made))
             scan += 1
         else:
-            made = _made(each, lambda m=module, r=report: m.build(r), module.findings)
+            given = (report, each.cases) if each.kind == "photos" else (report,)
+            made = _made(each, lambda m=module, g=given: m.build(*g), module.findings)
             parts.append(Part(each.kind, module.TITLE, *made))
-        if each.cases:
+        if each.cases and each.kind == "heads":
             cases, command = each.cases, report.get("command", "")
             drawn = _made(
                 each._replace(report=cases),

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ofer_jax.evaluation_page import thumbnails
 from ofer_jax.evaluation_page.estimates import Finding, cell, percent, top_of, words
 from ofer_jax.evaluation_page.html import Html, charts, el, interval, lead, notes, section, table
 from ofer_jax.evaluation_page.svg import Series, dots
@@ -14,8 +15,8 @@ TITLE = "Photographs"
 SHOWN = 24  # photographs of a chart: the worst ones, if there are more
 
 
-def build(found: Mapping[str, Any]) -> Html:
-    """The part of the page."""
+def build(found: Mapping[str, Any], pictures: Mapping[str, str] | None = None) -> Html:
+    """The part of the page; `pictures` as `thumbnails.of` makes them."""
     count, lost = len(found["photographs"]), len(found["no face"])
     without = f" ({lost} more have no face that was found)" if lost else ""
     again = found["reprojection"]
@@ -28,6 +29,7 @@ def build(found: Mapping[str, Any]) -> Html:
             "the picture changes but for the face, and does it explain the picture's points?"
         ),
         charts(_stability(found), _points(again)),
+        thumbnails.build(found, pictures or {}),
         el("h3", "Consistency"),
         _consistency(found["consistency"]),
         el("h3", "How far the answers for different photographs differ"),

@@ -49,7 +49,8 @@ def build(found: Mapping[str, Any], command: str) -> Html:
 
 
 def _case(case: Mapping[str, Any]) -> Html:
-    hidden = f", {case['occluder']}" if case["side"] == "occluded" and case["occluder"] else ""
+    named = case["side"] == "occluded" and case["occluder"] not in ("", "drawn")
+    hidden = f", {case['occluder']}" if named else ""
     facts = f"{case['side']}{hidden}; the mean face errs by {case['mm']['mean face']:.2f} mm"
     return el(
         "article",

@@ -114,6 +114,8 @@ summary { cursor: pointer; color: var(--accent); font-weight: 500; }
 .strip img { width: 100%; aspect-ratio: 1; display: block; border-radius: 8px;
   background: var(--code); }
 .strip figcaption { font-weight: 400; font-size: .82rem; margin: 5px 0 0; line-height: 1.3; }
+.strip.whole img { object-fit: contain; }
+.strip .name { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .strip figcaption small { color: var(--soft); display: block; font-size: 1em; }
 .heat { display: flex; align-items: center; gap: 10px; font-size: .86rem; color: var(--soft);
   margin: 12px 0; }

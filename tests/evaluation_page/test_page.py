@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ofer_jax import evaluation_page as page
 from ofer_jax.evaluation_page import Found
@@ -131,6 +132,21 @@ def test_curves_and_bars_lie_within_their_pictures(text: str) -> None:
             ys.append(float(corner[1]))
         assert all(0 <= x <= width for x in xs) and all(0 <= y <= height for y in ys)
         assert "nan" not in body
+
+
+def test_photographs_are_shown_from_the_steadiest_to_the_least_steady(tmp_path: Path) -> None:
+    names = [f"{letter}.jpg" for letter in "abcdef"]
+    for number, name in enumerate(names[:5]):  # the last has gone
+        Image.new("RGB", (300, 200), (40 * number, 0, 0)).save(tmp_path / name)
+    report = made_up.photographs(names)
+    moved = report["consistency"]["mean"]["same_mm"]["dimmed"]
+    moved[:] = [float("nan"), 0.4, 0.2, 0.3, 0.1, 0.5]  # in the first no face was found again
+    (found,) = page.illustrated([Found("photos", report)], str(tmp_path))
+    assert found.cases and set(found.cases) == set(names[:5])
+    parsed = Parsed(page.write([found], {}))
+    shown = [values["alt"] for tag, values in parsed.tags if tag == "img"]
+    assert shown == ["e.jpg", "c.jpg", "b.jpg", "d.jpg"]
+    assert "moves by 0.40\N{NO-BREAK SPACE}mm" in parsed.text and "Least steady" in parsed.text
 
 
 # ---------------------------------------------------------------- what it says
