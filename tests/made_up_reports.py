@@ -14,11 +14,12 @@ from ofer_jax.photo_checks import answers, consistency
 
 HEAD = {"name": "open-head-1", "sha256": "c" * 64, "release": "open-head-1"}
 PICTURES = 6
+RIVAL = f"{ranking.RIVAL}another - bundle"
 
 
 def about(word: str) -> dict[str, Any]:
     command = f"python -m launch.evaluate {word} --data data/openhead"
-    sizes = {"samples": 20, "expressions": 5, "seed": 0}
+    sizes = {"samples": 20, "expressions": 5, "seed": 0, "split": "test"}
     return {"command": command, "head": HEAD, "bundle": "b" * 64, **sizes}
 
 
@@ -48,8 +49,8 @@ def choice() -> dict[str, Any]:
     for side in sides.values():
         for size in (2, 100):
             side[size] = {name: errors(rng, 0.002) for name in ranking.ROWS}
-            side[size]["oracle"] = errors(rng, 0.0005)
-            for name in ("random", *ranking.ORDERS):
+            side[size] |= {"oracle": errors(rng, 0.0005), RIVAL: errors(rng, 0.0018)}
+            for name in ("random", *ranking.ORDERS, RIVAL):
                 side[size] |= {f"ndcg/{name}": errors(rng, 0.8), f"top1/{name}": errors(rng, 0.1)}
     own = about("ranking")
     return ranking_report.report(sides, subject=np.arange(PICTURES), about=own, rounds=50)

@@ -108,14 +108,12 @@ def _ticks(found: Mapping[str, Any]) -> list[float]:
 
 def _table(found: Mapping[str, Any], side: str) -> Html:
     values = found[side][main_size(found)]
-    top = top_of([v for n, v in values["share"].items() if " - " not in n])
+    top = top_of([v for n, v in values["share"].items() if n in values["mm"]])
     rows = []
     for name in dict.fromkeys((*values["mm"], *values["share"])):
         error, share = values["mm"].get(name), values["share"].get(name)
-        if " - " in name:
-            shown: Any = interval(share)
-        else:
-            shown = cell(share, top, color=COLORS[side])
+        choice = name in values["mm"]  # else a difference of two
+        shown = cell(share, top, color=COLORS[side]) if choice else interval(share)
         more = [interval(values[part].get(name)) for part in ("ndcg", "top1")]
         rows.append((name, interval(error, 2), shown, *more))
     return table(("", "error, mm", "share", "NDCG", "top-1"), rows, strong="ranked")
@@ -134,7 +132,7 @@ def findings(found: Mapping[str, Any]) -> list[Finding]:
     """What the shares say, in sentences."""
     size = main_size(found)
     said = []
-    for name in [n for n in _rows(found, "share") if " - " in n]:
+    for name in [n for n in _rows(found, "share") if n not in _rows(found, "mm")]:
         one, _, other = name.partition(" - ")
         parts = []
         for side in SIDES:

@@ -31,10 +31,10 @@ def build(found: Mapping[str, Any]) -> Html:
         TITLE,
         found.get("command", ""),
         lead(
-            f"{found['pictures']} pictures of {found['faces']} heads that no network saw in "
-            "training, each clean and with part of the face hidden. Bars are ratios to the mean "
-            "face's error, with their 95 % intervals; the dashed mark is 1, where the picture "
-            "would not have helped."
+            f"{found['pictures']} pictures of {found['faces']} heads of the split "
+            f"'{found['split']}', each clean and with part of the face hidden. Bars are ratios to "
+            "the mean face's error, with their 95 % intervals; the dashed mark is 1, where the "
+            "picture would not have helped."
         ),
         el("h3", "The neutral face"),
         _table(found, identity),
@@ -110,9 +110,12 @@ def both(found: Mapping[str, Any], name: str, limit: float, *told: str) -> str:
 
 
 def _nearest(found: Mapping[str, Any]) -> list[Finding]:
-    clean, hidden = (_least(found[side]) for side in SIDES)
-    where = "" if clean == hidden else f" when clean, {hidden} when occluded"
-    return [Finding("Least error", f"Of all that do not know the truth: {clean}{where}.")]
+    told = []
+    for side in SIDES:
+        name = _least(found[side])
+        ratio = found[side][name]["ratio"]["value"]
+        told.append(f"{side} {name}, {ratio:.2f} of the mean face's")
+    return [Finding("Least error", f"Of all that do not know the truth: {'; '.join(told)}.")]
 
 
 def _least(rows: Mapping[str, Any]) -> str:

@@ -124,7 +124,7 @@ summary { cursor: pointer; color: var(--accent); font-weight: 500; }
   rgb(250 222 115)); }
 footer { margin-top: 64px; color: var(--soft); font-size: .86rem; }
 a { color: var(--accent); }
-@media (max-width: 720px) {
+@media (max-width: 899px) {
   main { padding: 24px 16px 56px; }
   section { margin-top: 40px; padding-top: 22px; }
   section > table, section > table tbody, section > table tr, section > table th,
@@ -142,10 +142,10 @@ a { color: var(--accent); }
   .bar { flex-basis: 100%; }
   .findings dl { grid-template-columns: 1fr; gap: 2px; }
   .findings dd { margin-bottom: 10px; }
-  .strip { grid-template-columns: repeat(3, 1fr); }
   .findings { padding: 16px 18px 8px; }
   .chart { padding: 14px 12px; }
 }
+@media (max-width: 640px) { .strip { grid-template-columns: repeat(3, 1fr); } }
 @media print { nav { display: none; } section { break-inside: avoid-page; } }
 """
 )

@@ -162,8 +162,23 @@ def test_sentences_follow_the_figures() -> None:
     assert "occluded one: less in both." in findings(made_up.heads(ranked=0.001))
     assert "occluded one: more in both." in findings(made_up.heads(ranked=0.003))
     assert "no less, as far as can be told" in findings(made_up.heads(ranked=0.002))
+    least = "Of all that do not know the truth: clean mean of the samples, 0.4"
+    assert least in findings(made_up.heads(ranked=0.001))
+    assert least.replace("mean of the samples, 0.4", "ranked, 0.1") in findings(
+        made_up.heads(ranked=0.0003)
+    )
     assert "too sure" in findings(made_up.heads(calibration=0.5))
     assert "wider than wrong" in findings(made_up.heads(calibration=1.5))
+
+
+def test_every_pair_that_was_compared_is_told() -> None:
+    report = made_up.choice()
+    told = findings(report)
+    assert "Ranked against nearest to the mean: clean" in told
+    assert f"Ranked against {made_up.RIVAL}: clean" in told
+    share = report["occluded"]["100"]["share"]["ranked - nearest to the mean"]
+    share.update(value=0.2, low=0.1, high=0.3)
+    assert "occluded 0.20 (0.10 to 0.30) of the gap, better." in findings(report)
 
 
 def test_a_report_without_a_regressor_or_a_ranked_row_is_told_all_the_same() -> None:
