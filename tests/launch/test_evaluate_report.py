@@ -1,5 +1,7 @@
 """`python -m launch.evaluate report`: what is measured, what is taken, and its one-line errors."""
 
+import base64
+import io
 import json
 import subprocess
 import sys
@@ -9,11 +11,14 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
+from data_pipelines import input as data_input
+from data_pipelines import openhead_tfds, pairs
 from launch import occlusions, report_parts, seen
 from ofer_jax import bundle, flame, openhead
 from tests import made_up_reports as made_up
-from tests import toy
+from tests import squares, toy
 from tests.launch.test_evaluate import write_split
 
 WORDS = ["--data=d", "--seed=0"]
@@ -74,16 +79,38 @@ def test_a_bundle_is_measured_once(root: Path, tmp_path: Path) -> None:
     head, surface = flame.load(openhead.head_path()), openhead.surface()
     regions = surface["region_face"], surface["region_front"]
     bundle.save(toy.random_bundle(jax.random.key(0), head, 6, *regions), tmp_path / "bundle")
-    write_split(tmp_path / "data", head)
+    data_set(tmp_path / "data", head)
     words = ("--bundle", tmp_path / "bundle", "--data", tmp_path / "data", "--out", tmp_path / "o")
-    words += ("--measure=heads", "--measure=ranking", "--samples=4", "--sizes=2,3", "--cases=0")
+    words += ("--measure=heads", "--measure=ranking", "--samples=4", "--sizes=2,3", "--cases=1")
     for told in ("measuring", "measured before"):
         done = command(root, *words)
         assert done.returncode == 0, done.stderr
         assert f"heads: {told}" in done.stdout and f"ranking: {told}" in done.stdout
     text = (tmp_path / "o" / "report.html").read_text()
-    assert 'id="heads"' in text and 'id="ranking"' in text and 'id="cases"' not in text
+    assert 'id="heads"' in text and 'id="ranking"' in text and text.count('class="case"') == 2
     assert "<dd>3</dd>" in text  # held-out faces
+    cases = json.loads((tmp_path / "o" / "heads" / "cases.json").read_text())
+    for case in (*cases["best"], *cases["worst"]):
+        shown = base64.b64decode(case["pictures"]["seen"])
+        picture = np.asarray(Image.open(io.BytesIO(shown)), int)
+        record = squares.make(0, case["subject"])
+        own = record["occluded" if case["side"] == "occluded" else "image"].astype(int)
+        assert np.abs(picture - own).mean() < 4  # that head's, by its brightness
+
+
+def data_set(folder: Path, head: flame.FlameModel) -> None:
+    """Squares that say they belong to the head, and made-up features of the three held-out ones."""
+    counts, identity = {"train": 1, "validation": 1, "test": 3}, head.identity
+
+    def make(seed: int, subject: int) -> dict:
+        return {**squares.make(seed, subject), "head": head.name}
+
+    openhead_tfds.build(folder, make=make, head=identity, counts=counts, workers=0)
+    write_split(folder, head)  # of other heads: the coefficients are the records'
+    found = list(pairs.open_split(folder, "test"))
+    for name in ("shape", "expression", "jaw", "subject"):
+        path = data_input.folder(folder, "test") / f"{name}.npy"
+        np.save(path, np.stack([np.asarray(record[name]) for record in found]))
 
 
 # ---------------------------------------------------------------- measured once
