@@ -7,6 +7,7 @@ from ofer_jax.evaluate import SIDES
 from ofer_jax.evaluation_page.estimates import (
     COLORS,
     Finding,
+    caveats,
     cell,
     spread_of,
     top_of,
@@ -47,7 +48,7 @@ def build(found: Mapping[str, Any]) -> Html:
         charts(_shares(found), _errors(found)) if several else None,
         tables,
         folded("The shares for every N", [_every(found, side) for side in SIDES]),
-        notes(NOTES),
+        notes(NOTES, *caveats(found)),
     )
 
 

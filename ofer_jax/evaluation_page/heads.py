@@ -7,6 +7,7 @@ from ofer_jax.evaluate import SIDES
 from ofer_jax.evaluation_page.estimates import (
     COLORS,
     Finding,
+    caveats,
     cell,
     percent,
     top_of,
@@ -42,7 +43,7 @@ def build(found: Mapping[str, Any]) -> Html:
         _table(found, expression) if expression else None,
         el("h3", "Choice and calibration"),
         _single(found),
-        notes(NOTES),
+        notes(NOTES, *caveats(found)),
     )
 
 

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ofer_jax.evaluate import SIDES
-from ofer_jax.evaluation_page.estimates import COLORS, Finding, cell, percent, verdict, words
+from ofer_jax.evaluation_page.estimates import (
+    COLORS,
+    Finding,
+    caveats,
+    cell,
+    percent,
+    verdict,
+    words,
+)
 from ofer_jax.evaluation_page.html import (
     Html,
     charts,
@@ -42,7 +50,7 @@ def build(found: Mapping[str, Any]) -> Html:
         el("h3", "Are the samples plausible?"),
         _plausible(found),
         [folded(f"All figures: {kind}", _all(found, kind)) for kind in kinds],
-        notes(NOTES),
+        notes(NOTES, *caveats(found)),
     )
 
 

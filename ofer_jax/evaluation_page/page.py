@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ofer_jax.evaluation_page import choice, heads, hidden, photographs, pictures, scans
-from ofer_jax.evaluation_page.estimates import Finding
-from ofer_jax.evaluation_page.html import Html, el, join
+from ofer_jax.evaluation_page.estimates import Finding, caveats
+from ofer_jax.evaluation_page.html import Html, el
 from ofer_jax.evaluation_page.style import STYLE
-from ofer_jax.quality import ARTIST
 
 PARTS: dict[str, Any] = {
     "heads": heads,
@@ -69,10 +68,8 @@ def write(
     _check(found)
     found = [f._replace(report={**f.report, "command": told(_command(f))}) for f in found]
     parts = _parts(found)
-    names = {f.report["head"]["name"] for f in found}
-    heads_ = join(sorted(names))
-    title = f"Evaluation on {heads_}"
-    caveat = el("p", ARTIST, class_="caveat") if heads_.startswith("open-head") else None
+    title = f"Evaluation on {found[0].report['head']['name']}"
+    told_once = [el("p", text, class_="caveat") for text in caveats(found[0].report)]
     said = [[el("dt", f.label), el("dd", f.text)] for part in parts for f in part.findings]
     body = el(
         "main",
@@ -81,7 +78,7 @@ def write(
         el("p", title, class_="lead"),
         _facts(found, about),
         el("div", el("h2", "What it says"), el("dl", said), class_="findings") if said else None,
-        caveat,
+        told_once,
         el("nav", [el("a", p.title, href=f"#{p.name}") for p in parts], aria_label="Parts"),
         [part.body for part in parts],
         _footer(told(about.get("command", ""))),
@@ -115,7 +112,7 @@ def _parts(found: Sequence[Found]) -> list[Part]:
             cases, command = each.cases, report.get("command", "")
             drawn = _made(
                 each._replace(report=cases),
-                lambda c=cases, t=command: pictures.build(c, t),
+                lambda c=cases, t=command, r=report: pictures.build(c, t, caveats(r)),
                 pictures.findings,
             )
             parts.append(Part("cases", "Best and worst", *drawn))
@@ -140,17 +137,19 @@ def _check(found: Sequence[Found]) -> None:
     kinds = [each.kind for each in found if each.kind != "scans"]
     if twice := {name for name in kinds if kinds.count(name) > 1}:
         raise ValueError(f"two reports of {', '.join(sorted(twice))}; a page holds one")
-    for name, key in (
-        ("bundle", lambda r: r.get("bundle")),
-        ("head", lambda r: r["head"]["sha256"]),
-    ):
-        try:
-            values = {value: each.source for each in found if (value := key(each.report))}
-        except (KeyError, TypeError, AttributeError):
-            raise ValueError("a report does not tell its head; measure again") from None
-        if len(values) > 1:
-            told = ", ".join(f"{value[:12]} ({source})" for value, source in values.items())
-            raise ValueError(f"the reports are of several {name}s: {told}; make a page for each")
+    of: dict[str, dict[str, str]] = {"bundle": {}, "head": {}}
+    for each in found:
+        head = each.report.get("head")
+        known = head if isinstance(head, Mapping) else {}
+        if not all(isinstance(known.get(name), str) for name in ("name", "sha256")):
+            raise ValueError(f"{each.source or each.kind} does not tell its head; measure again")
+        of["head"][known["sha256"]] = each.source
+        if "bundle" in each.report:
+            of["bundle"][str(each.report["bundle"])] = each.source
+    for name, sources in of.items():
+        if len(sources) > 1:
+            listed = ", ".join(f"{value[:12]} ({source})" for value, source in sources.items())
+            raise ValueError(f"the reports are of several {name}s: {listed}; make a page for each")
 
 
 def _facts(found: Sequence[Found], about: Mapping[str, str]) -> Html:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ofer_jax.evaluation_page import thumbnails
-from ofer_jax.evaluation_page.estimates import Finding, cell, percent, top_of, words
+from ofer_jax.evaluation_page.estimates import Finding, caveats, cell, percent, top_of, words
 from ofer_jax.evaluation_page.html import Html, charts, el, interval, lead, notes, section, table
 from ofer_jax.evaluation_page.svg import Series, dots
 from ofer_jax.photo_checks.report import NOTES, ROWS
@@ -37,7 +37,7 @@ def build(found: Mapping[str, Any], pictures: Mapping[str, str] | None = None) -
         el("h3", "Reprojection on the photographs"),
         _reprojection(again),
         _known(found.get("held-out pictures")),
-        notes(NOTES),
+        notes(NOTES, *caveats(found)),
     )
 
 

@@ -1,10 +1,10 @@
 """The best and worst held-out heads (`head_cases`), as pictures with their figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ofer_jax.evaluation_page.estimates import Finding
-from ofer_jax.evaluation_page.html import Html, el, lead, section
+from ofer_jax.evaluation_page.html import Html, el, lead, notes, section
 
 CAPTIONS = {
     "seen": "what was seen",
@@ -17,7 +17,7 @@ CAPTIONS = {
 GROUPS = {"best": "Best", "worst": "Worst"}
 
 
-def build(found: Mapping[str, Any], command: str) -> Html:
+def build(found: Mapping[str, Any], command: str, caveats: Sequence[str] = ()) -> Html:
     """The part of the page.
 
     found: as `head_cases.draw` makes it; its pictures are WebP in base64.
@@ -45,6 +45,7 @@ def build(found: Mapping[str, Any], command: str) -> Html:
             class_="heat",
         ),
         shown,
+        notes(*caveats) if caveats else None,
     )
 
 

@@ -100,7 +100,7 @@ def dots(
 ) -> Html:
     """Dots in named rows, the first at the top; `at` draws lines down."""
     height = _TOP + 24 * len(rows) + _BOTTOM
-    left = 24 + min(160, 7 * max(len(short(row)) for row in rows))
+    left = 16 + round(7.6 * max(len(short(row)) for row in rows))
     xs = [x for each in series for x, _ in each.points if math.isfinite(x)]
     low, high = x_range or _room([*xs, *at])
     x_axis = Axis(low, high, left, _WIDTH - _RIGHT, ticks=steps(low, high))
@@ -122,7 +122,7 @@ def dots(
     return _figure(title, picture, series, rings=True)
 
 
-def short(text: str, most: int = 24) -> str:
+def short(text: str, most: int = 22) -> str:
     """The beginning of a long name."""
     return text if len(text) <= most else text[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
 

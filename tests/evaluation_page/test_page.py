@@ -82,7 +82,10 @@ def test_the_head_line_tells_head_bundle_data_faces_and_seed(text: str) -> None:
 
 
 def test_the_caveat_is_said_of_the_open_head_alone(text: str) -> None:
-    assert "artist's head space, not scans" in Parsed(text).text
+    parts = re.findall(r"<section.*?</section>", text, re.DOTALL)
+    said = ["artist's head space, not scans" in Parsed(part).text for part in parts]
+    assert said == [True] * 5 + [False]  # what is measured against scans is against scans
+    assert "artist's head space" in Parsed(text[: text.index("<section")] + "</main>").text
     other = made_up.heads() | {"head": {**made_up.HEAD, "name": "generic_model"}}
     assert "artist" not in Parsed(write(other)).text
 
@@ -192,10 +195,15 @@ def test_a_report_without_a_regressor_or_a_ranked_row_is_told_all_the_same() -> 
 # ---------------------------------------------------------------- what is refused
 
 
-def test_reports_of_two_bundles_or_two_of_a_kind_are_refused() -> None:
+def test_reports_that_do_not_belong_together_are_refused() -> None:
     other = made_up.choice() | {"bundle": "d" * 64}
     with pytest.raises(ValueError, match=r"several bundles: b+ .*d+"):
         write(made_up.heads(), other)
+    with pytest.raises(ValueError, match=r"several heads: c+ .*e+"):
+        write(made_up.heads(), made_up.choice() | {"head": {"name": "x", "sha256": "e" * 64}})
+    for head in (None, {}, {"name": 3, "sha256": "c"}):
+        with pytest.raises(ValueError, match="heads does not tell its head"):
+            write(made_up.heads() | {"head": head})
     with pytest.raises(ValueError, match="two reports of heads"):
         write(made_up.heads(), made_up.heads())
     with pytest.raises(ValueError, match="one report or more"):
