@@ -30,7 +30,8 @@ def measured(word: str, words: Sequence[str], out: Path, of: Mapping[str, str]) 
     if report.is_file() and _stamped(stamp) == wanted:
         print(f"{word}: measured before, {report}")
         return folder
-    stamp.unlink(missing_ok=True)  # it spoke of the report that is replaced now
+    for old in (stamp, folder / "cases.json"):  # they speak of the report that is replaced now
+        old.unlink(missing_ok=True)
     print(f"{word}: measuring", flush=True)
     target = report if word == "heads" else folder
     line = [sys.executable, "-m", "launch.evaluate", word, *words, f"--out={target}"]
@@ -51,9 +52,7 @@ def made_of(bundle: str | None, data: str | None, photographs: Sequence[str]) ->
         raise faults[0]
     config = Path(bundle or openhead.bundle_path()) / "config.json"
     if not config.is_file():
-        raise ValueError(
-            f"bundle {config.parent}: no config.json there; give the folder of a bundle"
-        )
+        raise ValueError(f"bundle {config.parent}: no config.json there; name a bundle's folder")
     folder = Path(data or "nothing")
     cards = [folder / "data_card.json", *sorted(folder.glob("*/*/meta.json"))]
     return {

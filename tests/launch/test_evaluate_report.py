@@ -148,7 +148,11 @@ def test_a_command_runs_again_only_if_something_changed(ran: Commands, tmp_path:
     report_parts.measured("ranking", WORDS, tmp_path, {"bundle": "new", "data": "b"})
     report_parts.measured("ranking", [*WORDS, "--limit=3"], tmp_path, {"bundle": "new"})
     assert len(ran.lines) == 3
+    cases = tmp_path / "heads" / "cases.json"
+    cases.parent.mkdir()
+    cases.write_text("of an older report")
     report_parts.measured("heads", WORDS, tmp_path, first)
+    assert not cases.exists()
     assert ran.lines[-1][-1] == f"--out={tmp_path}/heads/report.json"
 
 
