@@ -171,7 +171,8 @@ def published_denoiser(tiny: bool, widths: tuple[int, ...], context_dim: int) ->
 def candidates(steps: int, keep: int, pool: int) -> ConfigDict:
     """Where IdRank's candidates come from: way 'step' draws `input.num_candidates` for each picture
     of a step inside it; 'pool' draws `pool` for each picture once before training, and each epoch
-    takes others of them. The published way is 'step' with `sampler.name` 'ddpm': all 1000 steps."""
+    takes others of them; 'none' draws none, for a choice that learns without. The published way is
+    'step' with `sampler.name` 'ddpm': all 1000 steps."""
     return ConfigDict(
         {
             "way": "step",

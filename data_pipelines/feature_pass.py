@@ -8,6 +8,7 @@ written as the arrays that `data_pipelines.input` reads:
 
 `features_clean` is [N, F] and `features_occluded` [N, F], or [N, R, F] where pictures of the train
 split are seen behind R things each (`--variants`, see `raw_pass.Variants`); `occluder` as long.
+`map_clean` and `map_occluded` are the middle map as a whole, float16 [N, M] or [N, R, M].
 
 The projection is fitted on the train split alone and belongs to the embedded assets: a photograph
 needs the very same one.
@@ -18,7 +19,7 @@ import dataclasses
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def run(
     splits = data_card.splits(card)
     path = pathlib.Path(projection) if projection else _embedded()
     wanted = Variants(variants, strength)
-    if not fit and _done(directory, splits, card, load_projection(path), wanted):
+    if not fit and _done(directory, splits, card, load_projection(path), wanted, faces().MAP):
         return {split: pipeline.read_meta(directory, split) for split in splits}
     raw = raw_pass.folder(directory, "features", card, **wanted.told())
     raw_pass.extract(directory, splits, raw, take, faces, workers, wanted)
@@ -145,7 +146,8 @@ def project(
         if "subject" not in part:
             continue
         for kind in KINDS:
-            rows[f"features_{kind}"].append(_projected(part, kind, faces, basis))
+            found = _each(part, kind, faces, basis, faces.project)
+            rows[f"features_{kind}"].append(found.astype(np.float32))
         for name in part.keys() - {"rejected"}:
             if not name.startswith(tuple(f"{kind}_" for kind in KINDS)):
                 rows[name].append(part[name])
@@ -153,11 +155,14 @@ def project(
         raise finished.no_face(split)
     arrays = {name: np.concatenate(values) for name, values in rows.items()}
     count, width = arrays["features_clean"].shape
-    own = {"features": NAME, "width": width, "projection": openhead.digest(basis)}
-    own |= variants.told()
+    own = {"features": NAME, "width": width, "map": faces.MAP}
+    own |= {"projection": openhead.digest(basis), **variants.told()}
     with atomic.replacing_folder(pipeline.folder(directory, split)) as work:
         for name, array in arrays.items():
             np.save(work / f"{name}.npy", array)
+        for kind in KINDS:
+            shape = (*arrays[f"features_{kind}"].shape[:-1], faces.MAP)
+            _write_map(work / f"map_{kind}.npy", shape, raw / split, kind, faces, basis)
         return finished.describe(work, card, split, count, rejected, **own)
 
 
@@ -167,12 +172,31 @@ def _versions(part: Arrays, kind: str, name: str) -> np.ndarray:
     return array if kind == "occluded" and part["occluder"].ndim == 2 else array[:, None]
 
 
-def _projected(part: Arrays, kind: str, faces: Any, basis: Arrays) -> np.ndarray:
-    """Features of a part, float32 [n, F], or [n, R, F] where there are R variants."""
+def _write_map(
+    path: pathlib.Path,
+    shape: tuple[int, ...],
+    parts: pathlib.Path,
+    kind: str,
+    faces: Any,
+    basis: Arrays,
+) -> None:
+    """The whole maps of a split, part by part: they are too many for memory."""
+    out, start = np.lib.format.open_memmap(path, "w+", np.float16, shape), 0
+    for part in raw_pass.parts(parts):
+        if "subject" in part:
+            rows = _each(part, kind, faces, basis, faces.centred_map)
+            out[start : start + len(rows)] = rows
+            start += len(rows)
+
+
+def _each(
+    part: Arrays, kind: str, faces: Any, basis: Arrays, function: Callable[[Any, Arrays], Any]
+) -> np.ndarray:
+    """What `function` makes of the faces of a part, [n, F], or [n, R, F] of R variants."""
     raw = {name: _versions(part, kind, name) for name in raw_names(faces)}
     count, variants = next(iter(raw.values())).shape[:2]
     flat = {name: array.reshape(-1, *array.shape[2:]) for name, array in raw.items()}
-    found = np.asarray(faces.project(faces.RawFeatures(**flat), basis), np.float32)
+    found = np.asarray(function(faces.RawFeatures(**flat), basis))
     return found if variants == 1 else found.reshape(count, variants, -1)
 
 
@@ -182,9 +206,12 @@ def _done(
     card: Mapping[str, Any],
     basis: Arrays,
     variants: Variants,
+    width: int,
 ) -> bool:
-    """Whether all splits already have features of this very data, projection and variants."""
+    """Whether all splits already have features of this very data, projection and variants, and maps
+    of this width."""
     same = {"content_hash": card["content_hash"], "projection": openhead.digest(basis)}
+    same |= {"map": width}
     return all(
         finished.is_there(directory, split, NAME, **same, **variants.of(split).told())
         for split in splits

@@ -13,6 +13,8 @@ from ofer_jax import checkpoint, flame
 from ofer_jax.tasks import candidates
 from ofer_jax.tasks.candidates import Generator
 
+WAYS = ("step", "pool", "none")
+
 
 def prepare(config: Any, workdir: Path) -> dict[str, Generator]:
     """Draw what has to be drawn before training, and set `candidates.dir` and `input.candidates`.
@@ -26,8 +28,8 @@ def prepare(config: Any, workdir: Path) -> dict[str, Generator]:
     if config.task != "idrank":
         return {}
     c, seen = config.candidates, config.model.features.name
-    if c.way not in ("step", "pool"):
-        raise ValueError(f"candidates.way is {c.way!r}; use 'step' or 'pool'")
+    if c.way not in WAYS:
+        raise ValueError(f"candidates.way is {c.way!r}; use one of {', '.join(WAYS)}")
     if not config.idgen:
         raise ValueError("IdRank needs a trained IdGen: --config.idgen=WORKDIR")
     record, params, _ = setup.best_params(config.idgen)
@@ -57,7 +59,7 @@ def _check(config: Any, record: dict[str, Any], head: dict[str, Any]) -> None:
             f"{flame.title(head)} like the data; train IdGen on these data first"
         )
     name = trained["model"]["features"]["name"]
-    if name != seen and config.candidates.way == "step":
+    if name not in (seen, seen.split("+")[0]) and config.candidates.way == "step":
         raise ValueError(
             f"{config.idgen} looks at features {name!r}, and a step has {seen!r}; use "
             "--config.candidates.way=pool"

@@ -31,7 +31,7 @@ def load(path: str | None, data: str, split: str, limit: int | None) -> Judged:
     where = path or openhead.bundle_path()
     head, surface = setup.head_of({"head": bundles.head_path(where) or "open"})
     bundle = bundles.load(where, head)
-    features = bundle.task("idgen")[0]["features"]["name"]
+    features = bundle.task("idrank")[0]["features"]["name"]  # what the others read, or more
     meta = data_input.read_meta(data, split, features)
     if meta["head"]["sha256"] != head.sha256:
         made = flame.title(meta["head"])

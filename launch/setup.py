@@ -22,11 +22,11 @@ def head_of(config: Any) -> tuple[flame.FlameModel, dict[str, np.ndarray]]:
 def constants_of(config: Any, head: flame.FlameModel, surface: Any) -> dict[str, np.ndarray]:
     """What the config's task needs of the head; ValueError where its files do not tell."""
     task = train.TASKS[config["task"]]
-    if task.REGION not in surface:
+    if (region := task.region(config["model"])) not in surface:
         raise ValueError(
-            f"the head {head.name!r} has no {task.REGION}; `ofer flame check` says what is missing"
+            f"the head {head.name!r} has no {region}; `ofer flame check` says what is missing"
         )
-    return task.constants(config["model"], head, surface[task.REGION])
+    return task.constants(config["model"], head, surface[region])
 
 
 def best_params(workdir: str | Path) -> tuple[dict[str, Any], Any, dict[str, Any]]:

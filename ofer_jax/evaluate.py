@@ -52,7 +52,8 @@ def evaluate(
     Args:
       bundle: trained on `model`.
       model: the head.
-      regions: vertex indices 'region_face' (errors) and 'region_front' (what the ranker sees).
+      regions: vertex indices 'region_face' (errors) and 'region_front' (what the published ranker
+        sees).
       arrays: features_clean, features_occluded (each [N, F], or a dict of crops [N, H, W, 3]),
         shape [N, S], expression [N, E], jaw [N, 3] (axis-angle, radians). Memory maps serve: only
         the rows of a batch are read.
@@ -70,7 +71,7 @@ def evaluate(
     check_head(bundle, model)
     count = _check(arrays, samples, expressions)
     face = face_model(model, regions["region_face"])
-    draw = sampler(bundle, model, regions["region_front"], samples, expressions)
+    draw = sampler(bundle, model, regions, samples, expressions)
     key = jax.random.key(seed)
     parts: dict[str, list[Figures]] = {side: [] for side in SIDES}
     for start in tqdm(range(0, count, batch), desc="evaluate", unit="batch"):
@@ -111,14 +112,14 @@ def _check(arrays: Mapping[str, Any], samples: int, expressions: int) -> int:
 def sampler(
     bundle: Bundle,
     model: FlameModel,
-    front: Int[np.ndarray, "R"],
+    regions: Mapping[str, Int[np.ndarray, "R"]],
     samples: int,
     expressions: int,
 ) -> Callable[[Any, Array], dict[str, Array]]:
     """features of B pictures, keys [B] -> samples, scores, expressions and jaws; and what the
     deterministic regressor says, where the bundle has one."""
     generate, rank, express = (bundle.task(name)[0] for name in ("idgen", "idrank", "expgen"))
-    seen = jax.device_put(idrank.constants(rank, model, front))
+    seen = jax.device_put(idrank.constants(rank, model, regions[idrank.region(rank)]))
 
     @jax.jit
     def run(params: dict[str, Any], seen: dict[str, Array], features: Any, keys: Array) -> dict:

@@ -98,7 +98,7 @@ def again(
     batch: int,
 ) -> list[Shapes]:
     """The shapes of each case: its samples drawn again, by the keys that `evaluate` draws by."""
-    draw = evaluate.sampler(bundle, model, regions["region_front"], samples, 1)
+    draw = evaluate.sampler(bundle, model, regions, samples, 1)
     key, out = jax.random.key(seed), []
     for start in range(0, len(cases), batch):
         some = [cases[i % len(cases)] for i in range(start, start + batch)]  # one compiled shape

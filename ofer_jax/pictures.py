@@ -54,7 +54,7 @@ def make(
       arrays: held-out examples as for `train.make_evaluator`; ROWS of them are shown.
     """
     task, model = config.task, config.model.to_dict()
-    region = surface[train.TASKS[task].REGION]
+    region = surface[train.TASKS[task].region(model)]
     batch = _chosen(arrays, config.input.get("num_candidates", 0))
     everywhere = sharding.replicated(sharding.mesh_of(config.mesh))
     given = sharding.put_global((head, dict(constants), region, batch), everywhere)

@@ -133,8 +133,10 @@ def _program(
     configs = {name: each.task("idrank")[0] for name, each in rankers.items()}
     region = np.asarray(regions["region_face"])
     head = {"template": model.v_template[region], "directions": model.shapedirs[region]}
-    front = regions["region_front"]
-    seen = {name: idrank.constants(config, model, front) for name, config in configs.items()}
+    seen = {
+        name: idrank.constants(config, model, regions[idrank.region(config)])
+        for name, config in configs.items()
+    }
 
     @jax.jit
     def run(params: Any, head: Any, seen: Any, features: Any, truth: Array, keys: Array) -> Any:

@@ -40,6 +40,7 @@ from ofer_jax.tasks import idrank
 
 PRESENCE = 0.5  # below it FaceMesh's 468 points are guesses: pose from the detector's six
 SMALL_FACE = 48  # pixels: a narrower face gets a note
+_OPEN = {"open": faces.FEATURES, "open+map": faces.FEATURES + faces.MAP}
 
 PhotoLike = str | Path | np.ndarray | photos.Photo
 
@@ -179,7 +180,7 @@ class Reconstructor:
     def _once(self) -> once.Once:
         """`arrays`, each once however many networks hold it."""
         config = self.bundle.config["tasks"]["idrank"]
-        rank = idrank.constants(config, self.head, self.surface["region_front"])
+        rank = idrank.constants(config, self.head, self.surface[idrank.region(config)])
         keys = ("mesh_faces_idx", "mesh_bary_coords", "mesh_weight", "region_face")
         surface = {key: self.surface[key] for key in keys if key in self.surface}
         surface = {
@@ -196,13 +197,14 @@ class Reconstructor:
         names = sorted({str(features["name"]) for features in wanted.values()})
         if names == ["crops"]:
             return "crops"
-        if names != ["open"]:
+        if not set(names) <= set(_OPEN):
             raise ValueError(f"bundle: its tasks see {', '.join(names)}; all 'open' or all 'crops'")
         bundles.check_projection(self.bundle, openhead.digest(openhead.weights("projection")))
         for name, features in wanted.items():
-            if (size := features["size"]) != faces.FEATURES:
+            made = _OPEN[features["name"]]
+            if (size := features["size"]) != made:
                 raise ValueError(
-                    f"bundle: its {name} takes {size} features, but {faces.FEATURES} are made here"
+                    f"bundle: its {name} takes {size} features, but {made} are made here"
                 )
         return "open"
 
@@ -334,7 +336,7 @@ def _abstract_inputs(chunk: int, seen: str) -> dict[str, Any]:
 
     crops = {"crop_112": pictures(112), "crop_224": pictures(224)}
     return {
-        "features": crops if seen == "crops" else floats(faces.FEATURES),
+        "features": crops if seen == "crops" else floats(max(_OPEN.values())),
         "key": jax.eval_shape(lambda: jnp.stack([jax.random.key(0)] * chunk)),
         "points": floats(468, 2),
         "keypoints": floats(6, 2),

@@ -64,8 +64,11 @@ def stub_faces() -> types.SimpleNamespace:
     def project(raw: RawFeatures, basis: dict[str, np.ndarray]) -> np.ndarray:
         return np.concatenate([raw.embedding - basis["mean"], raw.presence[:, None]], axis=1)
 
+    def centred_map(raw: RawFeatures, basis: dict[str, np.ndarray]) -> np.ndarray:
+        return (raw.middle - basis["mean"]).astype(np.float16)
+
     crops = {"crop_112": faces.crop_112, "crop_224": faces.crop_224}
-    return types.SimpleNamespace(**locals(), RawFeatures=RawFeatures, **crops)
+    return types.SimpleNamespace(**locals(), RawFeatures=RawFeatures, MAP=16, **crops)
 
 
 class Killed(Exception):

@@ -29,7 +29,7 @@ def test_the_experiment_builds(name: str, variant: str) -> None:
     config.optim.epoch_steps = 10  # as the launch sets it
     made, model = train.TASKS[config.task], config.model.to_dict()
     head, surface = flame.load(openhead.head_path()), openhead.surface()
-    constants = made.constants(model, head, surface[made.REGION])
+    constants = made.constants(model, head, surface[made.region(model)])
     tx = optim.make(config.optim, config.total_steps, made.frozen(model))
 
     def init(key: jax.Array) -> state.TrainState:

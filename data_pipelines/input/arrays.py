@@ -17,7 +17,8 @@ from data_pipelines.input import cards, mixing
 from data_pipelines.input.fields import COEFFICIENTS, CROPS, KINDS
 from ofer_jax import flame
 
-# Names of features that have a folder of their own; all others are those of the feature pass.
+# Names of features that have a folder of their own; all others are those of the feature pass. 'map'
+# is a further array there: 'open+map' are the open features and after them the whole map.
 FOLDERS = {"crops": "crops", "arcface": "features_arcface", "farl": "features_farl"}
 OPTIONS = {"crops": "crops", "arcface": "arcface", "farl": "farl"}  # of launch.build_dataset
 
@@ -62,6 +63,9 @@ class Joined(Rows):
         return out
 
 
+MAP = "map"
+
+
 def folder(directory: str | os.PathLike, split: str, features: str = "open") -> pathlib.Path:
     """Where a pass puts a split: for `features` 'crops' the crop pass, for 'arcface' or 'farl' the
     pass of that encoder, for any other name the feature pass."""
@@ -74,7 +78,7 @@ def read_meta(directory: str | os.PathLike, split: str, features: str = "open") 
     Args:
       directory: of the data set, or several with weights (see `mixing`).
       split: its name.
-      features: 'open', 'crops', 'arcface', 'farl', or two as 'farl+arcface'.
+      features: 'open', 'crops', 'arcface', 'farl', or two as 'farl+arcface', 'open+map'.
 
     Returns:
       `meta.json` of the pass: head, features, projection, count, content_hash and, but for crops,
@@ -117,7 +121,7 @@ def _meta_of_set(directory: str, split: str, features: str) -> dict[str, Any]:
     if len({(meta["count"], meta["content_hash"]) for meta in metas}) > 1:
         raise ValueError(f"{directory}: {features} are not of the same pictures; make them again")
     width = sum(meta["width"] for meta in metas)
-    projection = "+".join(meta["projection"] for meta in metas)
+    projection = "+".join(dict.fromkeys(meta["projection"] for meta in metas))
     return {**metas[0], "features": features, "width": width, "projection": projection}
 
 
@@ -156,8 +160,9 @@ def unexpressive(directory: str | os.PathLike, split: str, features: str) -> lis
 def _meta_of_pass(directory: str, split: str, features: str) -> dict[str, Any]:
     path = folder(directory, split, features) / "meta.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        return {**meta, "width": meta["map"]} if features == MAP else meta
+    except (OSError, json.JSONDecodeError, KeyError):
         what = "crops" if features == "crops" else "features"
         raise ValueError(
             f"{directory} has no {what} of the split {split!r}: make them with "
@@ -224,7 +229,7 @@ def load_set(directory: str, split: str, features: str, *, all_variants: bool) -
 def _load_pass(directory: str, split: str, features: str) -> dict[str, Any]:
     count = _meta_of_pass(directory, split, features)["count"]
     where = folder(directory, split, features)
-    seen = CROPS if features == "crops" else ("features",)
+    seen = {"crops": CROPS, MAP: (MAP,)}.get(features, ("features",))
     names = [*COEFFICIENTS, *(f"{name}_{kind}" for name in seen for kind in KINDS)]
     arrays: dict[str, Any] = {name: _load(where / f"{name}.npy") for name in names}
     if lengths := {name: len(a) for name, a in arrays.items() if len(a) != count}:
@@ -232,6 +237,8 @@ def _load_pass(directory: str, split: str, features: str) -> dict[str, Any]:
     if features == "crops":
         for kind in KINDS:
             arrays[f"features_{kind}"] = {name: arrays.pop(f"{name}_{kind}") for name in CROPS}
+    if features == MAP:
+        arrays |= {f"features_{kind}": arrays.pop(f"{MAP}_{kind}") for kind in KINDS}
     return arrays
 
 

@@ -11,9 +11,9 @@ from jax import lax
 
 from ofer_jax import metrics, openhead
 from ofer_jax.arrays import Array, Float, UInt8
-from ofer_jax.faces import embedding
+from ofer_jax.faces import descriptors, embedding
 
-_HALF = {"exponent_bits": 5, "mantissa_bits": 10}  # the middle map is kept as float16
+_HALF = {"exponent_bits": 5, "mantissa_bits": 10}  # the middle map is kept as float16, as it is and centred
 
 
 def weights() -> dict[str, Any]:
@@ -31,7 +31,7 @@ def of_crops(
     points: Float[Array, "B 468 3"],
     presence: Float[Array, "B"],
 ) -> Float[Array, "B F"]:
-    """The features of B faces.
+    """The features of B faces, with the whole middle map at their end.
 
     Args:
         weights: as `weights` makes them.
@@ -42,6 +42,7 @@ def of_crops(
     known = weights["projection"]
     identity, middle = embedding.forward(weights["dlib"], chips)
     middle = lax.reduce_precision(middle.reshape(chips.shape[0], -1), **_HALF)
+    whole = (middle - known["middle_mean"][None]) / descriptors.MAP_DEVIATION
     laid, pose = _lay(points, weights["mean_face"])
     blocks = [
         (identity - known["embedding_mean"][None]) * known["embedding_scale"],
@@ -49,6 +50,7 @@ def of_crops(
         _components(laid.reshape(chips.shape[0], -1), known, "points"),
         (pose - known["pose_mean"][None]) * known["pose_scale"][None],
         2 * presence[:, None] - 1,
+        lax.reduce_precision(whole, **_HALF),
     ]
     return jnp.concatenate([block.astype(jnp.float32) for block in blocks], axis=1)
 

@@ -1,14 +1,17 @@
 """Photograph -> faces, aligned crops and features, by small open networks whose weights are data.
 
 `detect` (BlazeFace, FaceMesh), `crop_112`, `chip_150` (aligned crops), `embed` (dlib's network),
-`features` (all of it projected to `FEATURES` numbers, what the open head's encoder reads).
+`features` (all of it projected to `FEATURES` numbers, what the open head's encoders read, and `MAP`
+more, the middle map of dlib's network as a whole, for its ranker).
 Pictures are uint8 RGB [H, W, 3] arrays; positions are pixels with centres at integers, y down.
 """
 
 from ofer_jax.faces.crops import crop_112, crop_224, matrix_224
 from ofer_jax.faces.descriptors import (
     FEATURES,
+    MAP,
     RawFeatures,
+    centred_map,
     chip_150,
     features,
     fit_projection,
@@ -21,8 +24,10 @@ from ofer_jax.faces.types import Face
 
 __all__ = [
     "FEATURES",
+    "MAP",
     "Face",
     "RawFeatures",
+    "centred_map",
     "chip_150",
     "crop_112",
     "crop_224",

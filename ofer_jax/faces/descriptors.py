@@ -6,6 +6,9 @@ e is dlib's embedding; the middle map (8 x 8 x 128) is what carries most of the 
 points are turned and scaled onto a mean face first (rigid Procrustes in 3D), so that their shape
 is left, and pitch and yaw stand on their own. Components are whitened: unit variance over the set
 that `fit_projection` saw. The projection is data: `ofer_jax/openhead/projection.npz`.
+
+These are FEATURES numbers. MAP more follow for a network that is to see more than 300 components:
+the middle map as a whole, centred, in units of about its deviation.
 """
 
 from collections.abc import Sequence
@@ -25,6 +28,8 @@ MIDDLE_COMPONENTS = 300
 POINT_COMPONENTS = 126
 POSE = 2
 FEATURES = EMBEDDING + MIDDLE_COMPONENTS + POINT_COMPONENTS + POSE + 1
+MAP = MIDDLE[0] * MIDDLE[1] * MIDDLE[2]
+MAP_DEVIATION = 0.5  # root mean square over the map, roughly
 _FIT_LIMIT = 6000  # rows that the principal components of the middle map are taken from
 
 
@@ -71,12 +76,21 @@ def lay_points(points: Float[np.ndarray, "468 3"]) -> tuple[np.ndarray, np.ndarr
 
 
 def features(images: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
-    """The open features, float32 [B, FEATURES], of one face in each picture uint8 [H, W, 3].
+    """The open features and the whole middle map, float32 [B, FEATURES + MAP], of one face in each
+    picture uint8 [H, W, 3].
 
     Raises ValueError while `projection.npz` has not been made (`fit_projection`).
     """
     projection = openhead.weights("projection")  # first: no picture is read in vain
-    return project(raw_features(images, faces), projection)
+    raw = raw_features(images, faces)
+    whole = centred_map(raw, projection).astype(np.float32)
+    return np.concatenate([project(raw, projection), whole], axis=1)
+
+
+def centred_map(raw: RawFeatures, projection: dict[str, np.ndarray]) -> np.ndarray:
+    """The middle map as a whole, float16 [B, MAP], centred by the projection's mean."""
+    off = raw.middle.astype(np.float32) - projection["middle_mean"]
+    return (off / MAP_DEVIATION).astype(np.float16)
 
 
 def project(raw: RawFeatures, projection: dict[str, np.ndarray]) -> np.ndarray:

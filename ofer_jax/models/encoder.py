@@ -1,7 +1,7 @@
 """Small networks on a picture's frozen features: a condition for the diffusion, or an answer.
 
-`FeatureEncoder` and `Regressor` serve the open head. `MicaRegressor` is the published baseline of
-Zielonka et al., "Towards metrical reconstruction of human faces", ECCV 2022.
+`FeatureEncoder`, `Regressor` and `Estimator` serve the open head. `MicaRegressor` is the published
+baseline of Zielonka et al., "Towards metrical reconstruction of human faces", ECCV 2022.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import flax.linen as nn
+import jax.numpy as jnp
 
 from ofer_jax.arrays import Array, Float
 from ofer_jax.models import layers
@@ -49,6 +50,29 @@ class FeatureEncoder(Regressor):
     ) -> Float[Array, "B C"]:
         """Training (`deterministic=False`) needs `rngs={'dropout': key}`."""
         return layers.GroupNorm(name="norm")(super().__call__(features, deterministic))
+
+
+class Estimator(Regressor):
+    """A regressor for long features: all but the `leading` ones pass a linear layer of `squeeze`
+    outputs first, which keeps the network small and lets the answer choose what to keep of them.
+    `input_dropout` falls on these alone."""
+
+    leading: int = 0
+    squeeze: int = 0
+
+    @nn.compact
+    def __call__(
+        self, features: Float[Array, "B F"], deterministic: bool = True
+    ) -> Float[Array, "B D"]:
+        """Training (`deterministic=False`) needs `rngs={'dropout': key}`."""
+        few, many = features[:, : self.leading], features[:, self.leading :]
+        if self.squeeze:
+            many = nn.Dropout(self.input_dropout)(many, deterministic=deterministic)
+            squeeze = layers.dense(self.squeeze, use_bias=False, name="squeeze", dtype=self.dtype)
+            many = layers.wide(squeeze(many))
+        x = jnp.concatenate([few, many], axis=-1)
+        sizes = (self.out_dim, self.hidden, self.dropout, 0.0, self.dtype)
+        return layers.Mlp(*sizes, name="mlp")(x, deterministic)
 
 
 class MicaRegressor(nn.Module):

@@ -93,7 +93,7 @@ def measure(
         raise ValueError(f"groups are {groups.shape}; the split wants {(count, len(region))}")
     face = evaluate.face_model(model, region)
     own = parts_of_face(model, region)
-    draw = evaluate.sampler(bundle, model, regions["region_front"], samples, samples)
+    draw = evaluate.sampler(bundle, model, regions, samples, samples)
     key = jax.random.key(seed)
     found: dict[str, list[Any]] = {side: [] for side in SIDES}
     for start in tqdm(range(0, count, batch), desc="expressions", unit="batch"):

@@ -41,9 +41,8 @@ Draw = Callable[[Any, Any], dict[str, jax.Array]]
 
 def program(reconstructor: Reconstructor, samples: int, expressions: int) -> Draw:
     """What draws samples for features and keys, compiled at its first call."""
-    front = reconstructor.surface["region_front"]
     bundle, head = reconstructor.bundle, reconstructor.head
-    return evaluate.sampler(bundle, head, front, samples, expressions)
+    return evaluate.sampler(bundle, head, reconstructor.surface, samples, expressions)
 
 
 def answer(draw: Draw, features: Any, seed: int) -> Answers:

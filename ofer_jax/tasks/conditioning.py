@@ -1,7 +1,9 @@
 """What a network is told of a photograph: features, and the encoder that makes a context of them.
 
 `features` are either frozen ones, a float array [B, F], or the aligned crops of the face as bytes,
-RGB: {'crop_112': [B, 112, 112, 3], 'crop_224': [B, 224, 224, 3]}. `config['encoder']['name']`:
+RGB: {'crop_112': [B, 112, 112, 3], 'crop_224': [B, 224, 224, 3]}. A network reads the leading
+`config['features']['size']` of the frozen ones: the tasks share one array, of which some read more
+than others. `config['encoder']['name']`:
 
 | name           | takes      | context                                          |
 | -------------- | ---------- | ------------------------------------------------ |
@@ -36,11 +38,14 @@ def batch_size(features: Any) -> int:
     return jax.tree.leaves(features)[0].shape[0]
 
 
-def vector(features: Features) -> Float[Array, "B F"]:
-    """The frozen features; ValueError for crops."""
+def vector(config: Config, features: Features) -> Float[Array, "B F"]:
+    """The frozen features that the config's network reads; ValueError for crops, or for fewer."""
     if isinstance(features, dict):
         raise ValueError("this network takes frozen features, not crops of pictures")
-    return features
+    size = config["features"].get("size", features.shape[-1])
+    if features.shape[-1] < size:
+        raise ValueError(f"this network takes {size} features, not {features.shape[-1]}")
+    return features[:, :size]
 
 
 def example(config: Config) -> Float[Array, "1 F"]:
@@ -83,8 +88,8 @@ def encode(config: Config, params: Params, features: Features) -> Float[Array, "
 def encode_train(
     config: Config, params: Params, features: Features, keys: Key[Array, "B"]
 ) -> tuple[Float[Array, "B C"], Params]:
-    """Context of each picture, with what only training does: dropout and Gaussian noise of
-    `feature_noise` standard deviations for 'mlp', the batch's own statistics in ArcFace.
+    """Context of each picture, with what only training does: Gaussian noise of `feature_noise`
+    standard deviations on frozen features, dropout in 'mlp', the batch's own statistics in ArcFace.
 
     Args:
       config: with 'encoder'.
@@ -105,6 +110,12 @@ def of_batch(
     that a training step writes over the old ones."""
     context, moved = _encode(config, params["encoder"], features, keys if train else None)
     return context, {"encoder": moved} if moved else {}
+
+
+def width(config: Config) -> int:
+    """Values of the context: `context_dim`, or the number of features that are it themselves."""
+    cached = config["encoder"]["name"] == "cached"
+    return config["features"]["size"] if cached else config["context_dim"]
 
 
 def frozen(config: Config) -> tuple[str, ...]:
@@ -131,12 +142,12 @@ def _encode(
     config: Config, params: Params, features: Features, keys: Key[Array, "B"] | None
 ) -> tuple[Float[Array, "B C"], Params]:
     name, settings = _settings(config)
-    if name == "cached":
-        return vector(features), {}
-    if name == "mlp":
-        rows, noise = vector(features), config.get("feature_noise", 0.0)
+    if name in ("cached", "mlp"):
+        rows, noise = vector(config, features), config.get("feature_noise", 0.0)
         if keys is not None and noise:
             rows = rows + noise * common.normal_like(common.salted(keys, 7), rows)
+        if name == "cached":
+            return rows, {}
         return apply_mlp(FeatureEncoder.from_config(settings), params, rows, keys), {}
     identity, moved = _identity(settings, params["arcface"], features, keys is not None)
     if name == "arcface":
@@ -149,7 +160,7 @@ def _encode(
 
 
 def apply_mlp(
-    module: FeatureEncoder | Regressor,
+    module: Regressor,
     params: Params,
     features: Float[Array, "B F"],
     keys: Key[Array, "B"] | None,

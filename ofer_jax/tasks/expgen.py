@@ -17,8 +17,12 @@ from ofer_jax.tasks import common, conditioning
 from ofer_jax.tasks.common import Config, Params
 from ofer_jax.tasks.conditioning import Features
 
-REGION = "region_face"  # of the head's surface, for `constants`
 BEST = {"loss": ("encoder", "net")}
+
+
+def region(config: Config) -> str:
+    """The name of the region of the head's surface that `constants` takes."""
+    return "region_face"
 
 
 def constants(config: Config, model: FlameModel, region: np.ndarray) -> dict[str, np.ndarray]:

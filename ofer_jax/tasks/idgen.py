@@ -26,9 +26,13 @@ from ofer_jax.tasks import common, conditioning
 from ofer_jax.tasks.common import Config, Params
 from ofer_jax.tasks.conditioning import Features
 
-REGION = "region_face"  # of the head's surface, for `constants`
 # Which parts of the params are at their best by which held-out figure (smaller is better).
 BEST = {"loss": ("encoder", "net"), "regressor_loss": ("regressor",)}
+
+
+def region(config: Config) -> str:
+    """The name of the region of the head's surface that `constants` takes."""
+    return "region_face"
 
 
 def constants(config: Config, model: FlameModel, region: np.ndarray) -> dict[str, np.ndarray]:
@@ -137,8 +141,9 @@ def _regressor_loss(
     keys: Key[Array, "B"],
     train: bool,
 ) -> Float[Array, ""]:
+    rows = conditioning.vector(config, batch["features"])
     z = conditioning.apply_mlp(
-        _regressor(config), params["regressor"], batch["features"], keys if train else None
+        _regressor(config), params["regressor"], rows, keys if train else None
     )
     error = z @ jax.lax.stop_gradient(params["basis"]).T - batch["shape"]
     return jnp.mean(jnp.sum((error @ constants["gram"]) * error, axis=-1))
@@ -157,7 +162,7 @@ def regress(config: Config, params: Params, features: Features) -> Float[Array, 
             config["regressor"], params["regressor"]["encoder"], features
         )
         return _mica(config).apply({"params": params["regressor"]["net"]}, embedding)
-    rows = conditioning.vector(features)
+    rows = conditioning.vector(config, features)
     z = conditioning.apply_mlp(_regressor(config), params["regressor"], rows, None)
     return z @ params["basis"].T
 

@@ -1,5 +1,8 @@
 """IdRank: scores IdGen's candidates for a photograph; the highest score is the pick.
 
+`config['choice']` says how: 'listwise', the published design, is what follows; 'nearest' scores by
+the distance to an expected face (`nearest.py`).
+
 The ranker sees, for each candidate, the mean of the candidates' front-face vertices and the
 candidate's difference from it, in millimetres, and a context of its own encoder. Target:
 softmax over the candidates of -(mean absolute vertex error in mm) / temperature; loss: listwise
@@ -20,29 +23,39 @@ from ofer_jax import across, losses
 from ofer_jax.arrays import Array, Float, Key
 from ofer_jax.flame import FlameModel
 from ofer_jax.models import Ranker
-from ofer_jax.tasks import candidates, common, conditioning
+from ofer_jax.tasks import candidates, common, conditioning, nearest
 from ofer_jax.tasks.common import Config, Params
 from ofer_jax.tasks.conditioning import Features
 
-REGION = "region_front"  # of the head's surface, for `constants`
 BEST = {"loss": ("encoder", "net")}
+CHOICES = ("listwise", "nearest")
+
+
+def region(config: Config) -> str:
+    """The name of the region of the head's surface that `constants` takes: the published front of
+    the head, or for 'nearest' the face, which the evaluation measures."""
+    return "region_face" if _is_nearest(config) else "region_front"
 
 
 def constants(config: Config, model: FlameModel, region: np.ndarray) -> dict[str, np.ndarray]:
     """The front of the head as the ranker sees it, every `vertex_stride`-th vertex of `region`
-    (for the open head: surface()['region_front']). With `rigid_free`, what a rigid motion of the
+    (surface()[idrank.region(config)]). With `rigid_free`, what a rigid motion of the
     head could make is taken out, so that only its form is scored, as the evaluation measures it.
 
-    Returns float32, mm: 'template' [R, 3], 'directions' [R, 3, S].
+    Returns float32, mm: 'template' [R, 3], 'directions' [R, 3, S]; and for `init` of the choice
+    'nearest' its 'basis' [S, D].
     """
     region = np.asarray(region)[:: config["vertex_stride"]]
     template, directions = np.asarray(model.v_template)[region], np.asarray(model.shapedirs)[region]
     if config["rigid_free"]:
         directions = common.rigid_free(template, directions)
-    return {
+    found = {
         "template": 1e3 * template.astype(np.float32),
         "directions": 1e3 * directions.astype(np.float32),
     }
+    if _is_nearest(config):
+        found["basis"] = nearest.basis(directions, config["num_coefficients"])
+    return found
 
 
 def vertices(constants: dict[str, Array], shapes: Float[Array, "B K S"]) -> Float[Array, "B K R 3"]:
@@ -54,6 +67,8 @@ def vertices(constants: dict[str, Array], shapes: Float[Array, "B K S"]) -> Floa
 
 def init(config: Config, key: Key[Array, ""], constants: dict[str, np.ndarray]) -> Params:
     """Fresh params."""
+    if _is_nearest(config):
+        return nearest.init(config, key, constants)
     k_encoder, k_net = jax.random.split(key)
     points = jnp.zeros((1, 2, *constants["template"].shape))
     context = jnp.zeros((1, config["context_dim"]))
@@ -65,7 +80,15 @@ def init(config: Config, key: Key[Array, ""], constants: dict[str, np.ndarray]) 
 
 def frozen(config: Config) -> tuple[str, ...]:
     """As `idgen.frozen`."""
-    return conditioning.frozen(config)
+    own = nearest.FROZEN if _is_nearest(config) else ()
+    return (*own, *conditioning.frozen(config))
+
+
+def _is_nearest(config: Config) -> bool:
+    choice = config.get("choice", CHOICES[0])
+    if choice not in CHOICES:
+        raise ValueError(f"choice {choice!r} is not known; use one of {', '.join(CHOICES)}")
+    return choice == "nearest"
 
 
 def scores(
@@ -80,10 +103,12 @@ def scores(
     Args:
       config: the task's config, as the bundle holds it.
       params: of IdRank.
-      constants: `idrank.constants(config, model, surface()['region_front'])`, made once.
+      constants: `idrank.constants(config, model, surface()[idrank.region(config)])`, made once.
       shapes: candidates' shape coefficients, any K.
       features: of the pictures, frozen features or crops.
     """
+    if _is_nearest(config):
+        return nearest.scores(config, params, constants, shapes, features)
     context = conditioning.encode(config, params["encoder"], features)
     return _scores(config, params, constants, shapes, context)
 
@@ -113,8 +138,15 @@ def loss_fn(
     """Listwise loss, mean over the batch: features, shape [B, S], index [B] and candidates
     [B, K, S']; without these, constants['generator'] (`candidates.Generator`) draws them afresh.
     Metrics: 'loss' and the 'recovered' share of the gap between the average and the best candidate,
-    on these very errors. Arguments and result as `idgen.loss_fn`."""
+    on these very errors. With the choice 'nearest' its own loss, for which no candidates are drawn:
+    'recovered' is told where the batch has some. Arguments and result as `idgen.loss_fn`."""
     keys = common.example_keys(key, batch["index"])
+    if _is_nearest(config):
+        loss, s, moved = nearest.loss(config, params, constants, batch, keys, train)
+        if s is None:
+            return loss, ({"loss": loss}, moved)
+        errors = vertex_errors(constants, batch["candidates"].astype(jnp.float32), batch["shape"])
+        return loss, ({"loss": loss, "recovered": recovered(s, errors)}, moved)
     context, moved = conditioning.of_batch(config, params, batch["features"], keys, train)
     if "candidates" in batch:
         shapes = batch["candidates"].astype(jnp.float32)

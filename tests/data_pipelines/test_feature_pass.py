@@ -40,6 +40,34 @@ def test_features_lie_beside_their_coefficients(folder):
     assert next(pipeline.make_train_iter(config, seed=0))["features"].shape == (3, 2)
 
 
+def test_the_whole_map_follows_the_features_where_it_is_asked_for(folder):
+    run(folder)
+    open_, both = (pipeline.load_split(folder, "train", name) for name in ("open", "open+map"))
+    meta = pipeline.read_meta(folder, "train", "open+map")
+    assert meta["width"] == 2 + 16 and meta["features"] == "open+map"
+    assert meta["projection"] == pipeline.read_meta(folder, "train")["projection"]
+    for kind in pipeline.KINDS:
+        rows, few = both[f"features_{kind}"][:3], open_[f"features_{kind}"][:3]
+        assert rows.shape == (3, 18) and rows.dtype == np.float32
+        np.testing.assert_array_equal(rows[:, :2], few)
+        # the stub's map is its brightness sixteen times over, and so is its first feature
+        np.testing.assert_allclose(rows[:, 2:], few[:, :1].repeat(16, 1), atol=0.1)
+    config = types.SimpleNamespace(dir=folder, batch_size=3)
+    batch = next(pipeline.make_train_iter(config, seed=0, features="open+map"))
+    assert batch["features"].shape == (3, 18)
+
+
+def test_features_without_the_map_are_made_again(folder):
+    run(folder)
+    path = pipeline.folder(folder, "train") / "meta.json"
+    path.write_text(
+        json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "map"})
+    )
+    with pytest.raises(ValueError, match="has no features of the split 'train'"):
+        pipeline.read_meta(folder, "train", "open+map")
+    assert run(folder)["train"]["map"] == 16
+
+
 def test_rejected_pairs_are_named_and_counted(folder):
     metas = run(folder)
     assert metas["train"]["rejected"] == {"clean: not on the face": 1, "occluded: no face": 2}

@@ -108,6 +108,16 @@ def test_projection_whitens(rng, monkeypatch):
     assert np.abs(values[:, -1]).max() <= 1
 
 
+def test_the_map_is_centred_and_of_about_unit_deviation(rng, monkeypatch):
+    monkeypatch.setattr(descriptors, "MIDDLE_COMPONENTS", 30)
+    monkeypatch.setattr(descriptors, "POINT_COMPONENTS", 20)
+    raw = random_raw(rng, 80)
+    raw = dataclasses.replace(raw, middle=raw.middle * np.float16(0.5))
+    whole = faces.centred_map(raw, faces.fit_projection(raw))
+    assert whole.shape == (80, faces.MAP) and whole.dtype == np.float16
+    np.testing.assert_allclose(whole.astype(np.float32).mean(0), 0, atol=1e-2)
+
+
 def test_projection_needs_more_faces_than_components(rng):
     raw = faces.RawFeatures(*(v[:20] for v in vars(random_raw(rng, 20)).values()))
     with pytest.raises(ValueError, match="20 faces are too few for 300"):

@@ -1,0 +1,103 @@
+"""The choice of the candidate that lies nearest to the face which the picture lets expect.
+
+Whatever is known of the truth y, the expected squared distance of a candidate x is
+
+    E |x - y|^2 = |x - E y|^2 + a part that is the same for all candidates,
+
+so the best choice is the candidate nearest to E y, and all that a ranker can add is to know E y
+better than the candidates' own mean does. A regressor learns it, as one does: by the squared vertex
+error. It gains where it sees more of the picture than IdGen did, as the published ranker does with
+its second encoder. It needs no candidates to learn from.
+
+Distances are over the vertices of `idrank.constants`, mm.
+
+Params: {'encoder', 'net', 'basis'}; 'basis' [S, D] is data and is kept frozen: the directions that
+move these vertices most, of which the regressor gives D coefficients.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ofer_jax.arrays import Array, Float, Key
+from ofer_jax.models import Estimator
+from ofer_jax.tasks import common, conditioning
+from ofer_jax.tasks.common import Config, Params
+from ofer_jax.tasks.conditioning import Features
+
+FROZEN = ("basis",)
+
+
+def basis(directions: Float[np.ndarray, "R 3 S"], size: int) -> Float[np.ndarray, "S D"]:
+    """The `size` orthonormal directions in the coefficients that move the vertices most."""
+    flat = directions.reshape(-1, directions.shape[-1]).astype(np.float64)
+    vectors = np.linalg.eigh(flat.T @ flat)[1]
+    return vectors[:, ::-1][:, :size].astype(np.float32)
+
+
+def init(config: Config, key: Key[Array, ""], constants: dict[str, np.ndarray]) -> Params:
+    """Fresh params; `constants` are `idrank.constants`."""
+    k_encoder, k_net = jax.random.split(key)
+    context = jnp.zeros((1, conditioning.width(config)))
+    return {
+        "encoder": conditioning.init(config, k_encoder),
+        "net": _net(config).init(k_net, context)["params"],
+        "basis": jnp.asarray(constants["basis"]),
+    }
+
+
+def _net(config: Config) -> Estimator:
+    sizes = {"out_dim": config["num_coefficients"], "dtype": common.compute_dtype(config)}
+    return Estimator.from_config({**config["net"], **sizes})
+
+
+def scores(
+    config: Config,
+    params: Params,
+    constants: dict[str, Array],
+    shapes: Float[Array, "B K S"],
+    features: Features,
+) -> Float[Array, "B K"]:
+    """Minus the mean vertex distance (mm) from each candidate to the expected face; as
+    `idrank.scores`."""
+    context = conditioning.encode(config, params["encoder"], features)
+    return _scores(constants, shapes, _expected(config, params, context, None))
+
+
+def _expected(
+    config: Config, params: Params, context: Float[Array, "B C"], keys: Key[Array, "B"] | None
+) -> Float[Array, "B S"]:
+    """Coefficients of the expected face; `keys` switch dropout on."""
+    z = conditioning.apply_mlp(_net(config), params["net"], context, keys)
+    return z @ jax.lax.stop_gradient(params["basis"]).T
+
+
+def _scores(
+    constants: dict[str, Array], shapes: Float[Array, "B K S"], expected: Float[Array, "B S"]
+) -> Float[Array, "B K"]:
+    off = _moved(constants, shapes - expected[:, None, : shapes.shape[-1]])
+    return -jnp.mean(jnp.linalg.norm(off, axis=-1), axis=-1)
+
+
+def _moved(constants: dict[str, Array], shapes: Float[Array, "B K S"]) -> Float[Array, "B K R 3"]:
+    directions = constants["directions"][..., : shapes.shape[-1]]
+    return jnp.einsum("bks,rcs->bkrc", shapes, directions)
+
+
+def loss(
+    config: Config,
+    params: Params,
+    constants: dict[str, Array],
+    batch: dict[str, Array],
+    keys: Key[Array, "B"],
+    train: bool,
+) -> tuple[Float[Array, ""], Float[Array, "B K"] | None, Params]:
+    """The squared vertex error of the expected face (mm^2, mean over vertices and batch); the
+    scores of the batch's candidates, if it has any; the params that move without a gradient."""
+    context, moved = conditioning.of_batch(config, params, batch["features"], keys, train)
+    expected = _expected(config, params, context, keys if train else None)
+    off = _moved(constants, (expected - batch["shape"])[:, None])
+    squared = jnp.mean(jnp.sum(jnp.square(off), axis=-1))
+    if "candidates" not in batch:
+        return squared, None, moved
+    return squared, _scores(constants, batch["candidates"].astype(jnp.float32), expected), moved
