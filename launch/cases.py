@@ -36,7 +36,8 @@ def case(task: str, size: str, batch_size: int, *, encoders: bool, way: str | No
     configs = {}
     for name in (task, "idgen"):
         suffix = "" if size == "paper" else "_openhead"
-        configs[name] = importlib.import_module(f"configs.{name}{suffix}").get_config()
+        variant = "listwise" if (name, size) == ("idrank", "openhead") else ""
+        configs[name] = importlib.import_module(f"configs.{name}{suffix}").get_config(variant)
         if size == "paper" and not encoders:
             cases.without_encoders(configs[name])
     config, head = cases.settle(configs[task], batch_size), setup.head_of(configs[task])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_pipelines.input import KINDS
 from ofer_jax import flame, openhead
 
 
@@ -15,8 +16,8 @@ def write(out: Path, count: int = 64, width: int = 16) -> None:
     """OUT/features as the feature pass leaves it, `count` rows a split, for the open head."""
     rng, head = np.random.default_rng(0), flame.load(openhead.head_path()).identity
     sizes = {"shape": 300, "expression": 100, "jaw": 3, "neck": 3, "eyes": 6, "global_rotation": 3}
-    sizes |= {"features_clean": width, "features_occluded": width}
-    meta = {"count": count, "width": width, "features": "open", "head": head}
+    sizes |= {f"{name}_{kind}": width for name in ("features", "map") for kind in KINDS}
+    meta = {"count": count, "width": width, "map": width, "features": "open", "head": head}
     meta |= {"content_hash": "", "projection": ""}
     for split in ("train", "validation"):
         folder = out / "features" / split

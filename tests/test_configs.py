@@ -15,7 +15,7 @@ VARIANTS = [
     for task in train.TASKS
     for kind, variants in (("", ("", "tiny", "cached")), ("_openhead", ("", "demo")))
     for variant in variants
-]
+] + [("idrank_openhead", "listwise"), ("idrank_openhead", "listwise_demo")]
 PUBLISHED = {"idgen": 12.4e6, "idrank": 59.5e6, "expgen": 3.2e6}
 
 

@@ -78,6 +78,7 @@ def sample(
     shape: tuple[int, ...],
     *,
     noise: Float[Array, "N B *D"] | None = None,
+    temperature: float = 1.0,
 ) -> Float[Array, "B *D"]:
     """Draws x0 of `shape` [B, *D] in the solver's steps.
 
@@ -90,8 +91,14 @@ def sample(
       shape: of the result.
       noise: [N, B, *D] takes the place of the drawn noise: the start, then the z of all steps but
         the last, which has none; of a solver that draws none, the start alone [1, B, *D].
+      temperature: what all noise is multiplied by. Where the answer is Gaussian, x0 is linear in
+        the noise, so that the draws spread by this factor about the same mean.
     """
-    draw = _noise_source(key, shape, solver.num_steps if solver.draws else 1, noise)
+    source = _noise_source(key, shape, solver.num_steps if solver.draws else 1, noise)
+
+    def draw(number: Array | int) -> Float[Array, "B *D"]:
+        return source(number) if temperature == 1 else temperature * source(number)
+
     start = draw(0)
 
     def step(carry: tuple[Array, list[Array]], i: Array) -> tuple[tuple[Array, list[Array]], None]:

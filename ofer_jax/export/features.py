@@ -13,7 +13,10 @@ from ofer_jax import metrics, openhead
 from ofer_jax.arrays import Array, Float, UInt8
 from ofer_jax.faces import descriptors, embedding
 
-_HALF = {"exponent_bits": 5, "mantissa_bits": 10}  # the middle map is kept as float16, as it is and centred
+_HALF = {
+    "exponent_bits": 5,
+    "mantissa_bits": 10,
+}  # the map is kept as float16, as it is and centred
 
 
 def weights() -> dict[str, Any]:

@@ -131,11 +131,12 @@ def sample_coefficients(
 ) -> Float[Array, "B K D"]:
     """`num_samples` draws for each context; those of picture b depend on `keys[b]` alone.
 
-    `sampler` is {'name': one of SAMPLERS, and that function's own options}; by default the
-    config's.
+    `sampler` is {'name': one of SAMPLERS, and that function's own options}, and may hold the
+    'temperature' of `samplers.sample`; by default the config's.
     """
     table, net = noise_schedule(config), denoiser(config, size)
-    steps = solver(table, sampler or config["sampler"])
+    chosen = sampler or config["sampler"]
+    steps = solver(table, chosen)
     predict = sampling_fn(net, {"params": params["net"]}, context, num_samples, steps.times)
 
     def predict_x0(x: Float[Array, "R D"], i: Int[Array, ""]) -> Float[Array, "R D"]:
@@ -143,7 +144,8 @@ def sample_coefficients(
         return gaussian.to_x0(table, predict(x, i), x, t, config["prediction_type"])
 
     of_samples = jax.vmap(lambda key: jax.random.split(key, num_samples))(keys).reshape(-1)
-    x = samplers.sample(steps, predict_x0, of_samples, (of_samples.shape[0], size))
+    shape, heat = (of_samples.shape[0], size), chosen.get("temperature", 1.0)
+    x = samplers.sample(steps, predict_x0, of_samples, shape, temperature=heat)
     return x.reshape(context.shape[0], num_samples, size)
 
 
@@ -153,7 +155,7 @@ def solver(table: schedule.Schedule, sampler: Config) -> samplers.Solver:
     Raises:
       ValueError: for another name, or options that the function refuses.
     """
-    options = dict(sampler)
+    options = {name: value for name, value in sampler.items() if name != "temperature"}
     name = options.pop("name")
     if name not in SAMPLERS:
         raise ValueError(f"sampler {name!r} is not known; use one of {', '.join(SAMPLERS)}")

@@ -312,3 +312,24 @@ def test_a_wrong_number_of_keys_is_refused():
     keys = jax.random.split(jax.random.key(1), 4)
     with pytest.raises(ValueError, match=r"one key or 2 of them; its shape is \(4,\)"):
         samplers.sample(samplers.ddpm(SCHEDULE), lambda x, i: x, keys, (2, 3))
+
+
+def test_a_temperature_widens_the_draws_about_the_same_mean() -> None:
+    """Of a Gaussian answer: x0 is linear in the noise, so the draws are moved exactly by it."""
+    table = schedule.linear(200, 1e-4, 2e-2)
+    solver = samplers.dpm3(table, steps=12)
+    mean, deviation = 0.7, 0.4
+
+    def predict(x: jax.Array, i: jax.Array) -> jax.Array:
+        signal = jnp.sqrt(table.alpha_bar[solver.times[i]])
+        noise = 1 - table.alpha_bar[solver.times[i]]
+        gain = signal * deviation**2 / (signal**2 * deviation**2 + noise)
+        return mean + gain * (x - signal * mean)
+
+    key, shape = jax.random.key(0), (500, 3)
+    cool, warm = (
+        samplers.sample(solver, predict, key, shape, temperature=heat) for heat in (1.0, 1.3)
+    )
+    flat = samplers.sample(solver, predict, key, shape, temperature=0.0)
+    np.testing.assert_allclose(warm - flat, 1.3 * (cool - flat), atol=1e-4)
+    np.testing.assert_allclose(flat, flat[:1].repeat(500, 0), atol=1e-6)
