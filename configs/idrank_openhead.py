@@ -49,6 +49,7 @@ def _set_nearest(config: ConfigDict, demo: bool) -> None:
     """The candidate nearest to an expected face."""
     config.candidates.way = "none"
     config.input.batch_size = 64 if demo else 256
+    config.input.occluded_share = 0.65  # they have more to learn from, and are harder
     config.model.update(
         {
             "choice": "nearest",
@@ -58,9 +59,10 @@ def _set_nearest(config: ConfigDict, demo: bool) -> None:
             "feature_noise": 0.25,
             "encoder": {"name": "cached"},
             "num_coefficients": 32 if demo else 64,
+            "members": 1 if demo else 2,
             "net": {
                 "leading": 557,
-                "squeeze": 64 if demo else 512,
+                "squeeze": 64 if demo else 256,
                 "hidden": (128 if demo else 1024,),
                 "dropout": 0.5,
                 "input_dropout": 0.3,

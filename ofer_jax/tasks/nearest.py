@@ -9,10 +9,13 @@ better than the candidates' own mean does. A regressor learns it, as one does: b
 error. It gains where it sees more of the picture than IdGen did, as the published ranker does with
 its second encoder. It needs no candidates to learn from.
 
+`config['members']` regressors learn it side by side, each from its own start and with its own noise
+and dropout, and the expected face is the mean of what they say.
+
 Distances are over the vertices of `idrank.constants`, mm.
 
-Params: {'encoder', 'net', 'basis'}; 'basis' [S, D] is data and is kept frozen: the directions that
-move these vertices most, of which the regressor gives D coefficients.
+Params: {'encoder', 'net': {'member_0', ...}, 'basis'}; 'basis' [S, D] is data and is kept frozen:
+the directions that move these vertices most, of which a regressor gives D coefficients.
 """
 
 import jax
@@ -39,11 +42,16 @@ def init(config: Config, key: Key[Array, ""], constants: dict[str, np.ndarray]) 
     """Fresh params; `constants` are `idrank.constants`."""
     k_encoder, k_net = jax.random.split(key)
     context = jnp.zeros((1, conditioning.width(config)))
+    starts = {n: jax.random.fold_in(k_net, i) for i, n in enumerate(_members(config))}
     return {
         "encoder": conditioning.init(config, k_encoder),
-        "net": _net(config).init(k_net, context)["params"],
+        "net": {n: _net(config).init(start, context)["params"] for n, start in starts.items()},
         "basis": jnp.asarray(constants["basis"]),
     }
+
+
+def _members(config: Config) -> list[str]:
+    return [f"member_{number}" for number in range(config["members"])]
 
 
 def _net(config: Config) -> Estimator:
@@ -61,14 +69,19 @@ def scores(
     """Minus the mean vertex distance (mm) from each candidate to the expected face; as
     `idrank.scores`."""
     context = conditioning.encode(config, params["encoder"], features)
-    return _scores(constants, shapes, _expected(config, params, context, None))
+    said = [_says(config, params, name, context, None) for name in _members(config)]
+    return _scores(constants, shapes, jnp.mean(jnp.stack(said), axis=0))
 
 
-def _expected(
-    config: Config, params: Params, context: Float[Array, "B C"], keys: Key[Array, "B"] | None
+def _says(
+    config: Config,
+    params: Params,
+    member: str,
+    context: Float[Array, "B C"],
+    keys: Key[Array, "B"] | None,
 ) -> Float[Array, "B S"]:
-    """Coefficients of the expected face; `keys` switch dropout on."""
-    z = conditioning.apply_mlp(_net(config), params["net"], context, keys)
+    """The face that a member expects, its coefficients; `keys` switch dropout on."""
+    z = conditioning.apply_mlp(_net(config), params["net"][member], context, keys)
     return z @ jax.lax.stop_gradient(params["basis"]).T
 
 
@@ -92,12 +105,19 @@ def loss(
     keys: Key[Array, "B"],
     train: bool,
 ) -> tuple[Float[Array, ""], Float[Array, "B K"] | None, Params]:
-    """The squared vertex error of the expected face (mm^2, mean over vertices and batch); the
-    scores of the batch's candidates, if it has any; the params that move without a gradient."""
-    context, moved = conditioning.of_batch(config, params, batch["features"], keys, train)
-    expected = _expected(config, params, context, keys if train else None)
-    off = _moved(constants, (expected - batch["shape"])[:, None])
-    squared = jnp.mean(jnp.sum(jnp.square(off), axis=-1))
+    """The squared vertex error (mm^2, mean over vertices and batch) of each member's face, summed,
+    or out of training that of the expected face; the scores of the batch's candidates, if it has
+    any; the params that move without a gradient."""
+    said, moved = [], {}
+    for number, name in enumerate(_members(config)):
+        own = common.salted(keys, 20 + number)
+        context, moved = conditioning.of_batch(config, params, batch["features"], own, train)
+        said.append(_says(config, params, name, context, own if train else None))
+    faces = jnp.stack(said, axis=1)
+    expected = jnp.mean(faces, axis=1)
+    faces = faces if train else expected[:, None]
+    off = _moved(constants, faces - batch["shape"][:, None])
+    squared = jnp.sum(jnp.mean(jnp.sum(jnp.square(off), axis=-1), axis=(0, 2)))
     if "candidates" not in batch:
         return squared, None, moved
     return squared, _scores(constants, batch["candidates"].astype(jnp.float32), expected), moved

@@ -18,6 +18,7 @@ CONFIG: dict[str, Any] = {
     "feature_noise": 0.0,
     "encoder": {"name": "cached"},
     "num_coefficients": 6,
+    "members": 2,
     "vertex_stride": 1,
     "rigid_free": False,
     "net": {"leading": 4, "squeeze": 5, "hidden": [32], "dropout": 0.0, "input_dropout": 0.0},
@@ -57,7 +58,9 @@ def test_scores_are_minus_the_distance_in_mm_to_one_face(
     shapes = jax.random.normal(jax.random.key(1), (2, 9, toy.SHAPE))
     features = batch()["features"][:2]
     scores = idrank.scores(CONFIG, params, made, shapes, features)
-    expected = nearest._expected(CONFIG, params, features, None)
+    said = [nearest._says(CONFIG, params, f"member_{n}", features, None) for n in range(2)]
+    assert not np.allclose(said[0], said[1])
+    expected = (said[0] + said[1]) / 2
     off = idrank.vertices(made, shapes) - idrank.vertices(made, expected[:, None])
     np.testing.assert_allclose(-scores, jnp.linalg.norm(off, axis=-1).mean(-1), rtol=1e-4)
     # the number of candidates, their order and their company change nothing
