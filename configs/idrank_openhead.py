@@ -34,14 +34,13 @@ def get_config(variant: str = "") -> ConfigDict:
     demo = variant.endswith("demo")
     config = common.base("idrank")
     config.idgen = ""  # the workdir of a trained IdGen
-    config.candidates = common.candidates(steps=20, keep=150, pool=64)
+    steps, pool = (10, 16) if demo else (20, 64)
+    config.candidates = common.candidates(steps=steps, keep=150, pool=pool)
     config.model = ConfigDict({"rigid_free": True})
     if variant.startswith("listwise"):
         _set_listwise(config, demo)
     else:
         _set_nearest(config, demo)
-    if demo:
-        config.candidates.update(common.candidates(steps=10, keep=150, pool=16))
     return config
 
 

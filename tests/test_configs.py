@@ -44,6 +44,17 @@ def test_the_experiment_builds(name: str, variant: str) -> None:
         assert count == pytest.approx(PUBLISHED[name], rel=0.07 if name == "idrank" else 0.02)
 
 
+@pytest.mark.parametrize("demo", ["", "demo"])
+def test_only_the_published_choice_learns_from_candidates(demo: str) -> None:
+    ours, listwise = (
+        get_config("idrank_openhead", "_".join(filter(None, part)))
+        for part in (("", demo), ("listwise", demo))
+    )
+    assert (ours.candidates.way, ours.model.choice) == ("none", "nearest")
+    assert listwise.candidates.way == "step" and "choice" not in listwise.model
+    assert listwise.input.num_candidates >= 2
+
+
 @pytest.mark.parametrize("name", train.TASKS)
 def test_the_papers_configs_are_what_the_importer_makes_of_its_weights(name: str) -> None:
     ours = json.loads(json.dumps(get_config(name).model.to_dict()))
