@@ -114,7 +114,7 @@ def test_candidates_come_from_an_idgen_of_this_head(
     ("changes", "said"),
     [
         ({"idgen": ""}, "needs a trained IdGen"),
-        ({"candidates": {"way": "stream"}}, "'stream'; use 'step' or 'pool'"),
+        ({"candidates": {"way": "stream"}}, "'stream'; use one of step, pool, none"),
         ({"candidates": {"sampler": {"name": "euler"}}}, "'euler' is not known"),
     ],
 )
