@@ -30,7 +30,7 @@ from ofer_jax.now import checks, files, protocol
 from ofer_jax.now.layout import Item, Prediction
 from ofer_jax.now.protocol import Face, Settings
 
-VERSION = 1  # of the measurement: with another, nothing that is kept serves
+VERSION = 2  # of the measurement: with another, nothing that is kept serves
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SHOWN = 12  # lines of one kind
 

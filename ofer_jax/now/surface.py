@@ -66,6 +66,8 @@ class Surface:
         dots = [(self._ab, self._ab), (self._ab, self._ac), (self._ac, self._ac)]
         self._squares = np.stack([_dot(*pair) for pair in dots], axis=1)
         self.size = float(np.linalg.norm(np.ptp(corners, axis=(0, 1))))
+        # A square of a distance is right to some 1e-16 of a triangle's, so a small distance is not.
+        self._rounding = 1e-7 * float(np.sqrt(self._squares.max())) + 1e-12 * self.size
         self._owner, self._centre, self._radius = _pieces(corners)
         self._tree, self._largest = KDTree(self._centre), float(self._radius.max())
         self._normal = _unit(np.cross(self._ab, self._ac))
@@ -96,7 +98,7 @@ class Surface:
     ) -> tuple[np.ndarray, np.ndarray]:
         first = self._tree.query(points[rows], k=[1, 2])[1] % len(self._owner)  # there may be one
         some = [self._project(points[rows], self._owner[piece])[0] for piece in first.T]
-        reach = np.sqrt(np.minimum(*some)) * (1 + 1e-9) + 1e-12 * self.size + 2 * margin
+        reach = np.sqrt(np.minimum(*some)) * (1 + 1e-9) + self._rounding + 2 * margin
         balls = self._tree.query_ball_point(points[rows], reach + self._largest)
         counts = np.fromiter(map(len, balls), np.int64, len(balls))
         piece = np.fromiter(itertools.chain.from_iterable(balls), np.int64, counts.sum())
@@ -117,7 +119,7 @@ class Surface:
             away = np.sqrt(self._project(points[rows], triangle[part])[0])
             starts = _starts(rows)
             least = np.minimum.reduceat(away, starts)
-            reach = least * (1 + 1e-9) + 1e-12 * self.size + 2 * margin
+            reach = least * (1 + 1e-9) + self._rounding + 2 * margin
             kept.append(away <= np.repeat(reach, np.diff(starts, append=len(rows))))
         keep = np.concatenate([*kept, np.zeros(0, bool)])
         return point[keep], triangle[keep]
