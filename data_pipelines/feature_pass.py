@@ -19,7 +19,7 @@ import dataclasses
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -146,8 +146,7 @@ def project(
         if "subject" not in part:
             continue
         for kind in KINDS:
-            found = _each(part, kind, faces, basis, faces.project)
-            rows[f"features_{kind}"].append(found.astype(np.float32))
+            rows[f"features_{kind}"].append(_projected(part, kind, faces, basis))
         for name in part.keys() - {"rejected"}:
             if not name.startswith(tuple(f"{kind}_" for kind in KINDS)):
                 rows[name].append(part[name])
@@ -161,8 +160,8 @@ def project(
         for name, array in arrays.items():
             np.save(work / f"{name}.npy", array)
         for kind in KINDS:
-            shape = (*arrays[f"features_{kind}"].shape[:-1], faces.MAP)
-            _write_map(work / f"map_{kind}.npy", shape, raw / split, kind, faces, basis)
+            maps = _maps(raw / split, kind, faces, basis)
+            finished.join(maps, count, work / f"map_{kind}.npy")
         return finished.describe(work, card, split, count, rejected, **own)
 
 
@@ -172,32 +171,21 @@ def _versions(part: Arrays, kind: str, name: str) -> np.ndarray:
     return array if kind == "occluded" and part["occluder"].ndim == 2 else array[:, None]
 
 
-def _write_map(
-    path: pathlib.Path,
-    shape: tuple[int, ...],
-    parts: pathlib.Path,
-    kind: str,
-    faces: Any,
-    basis: Arrays,
-) -> None:
-    """The whole maps of a split, part by part: they are too many for memory."""
-    out, start = np.lib.format.open_memmap(path, "w+", np.float16, shape), 0
-    for part in raw_pass.parts(parts):
-        if "subject" in part:
-            rows = _each(part, kind, faces, basis, faces.centred_map)
-            out[start : start + len(rows)] = rows
-            start += len(rows)
-
-
-def _each(
-    part: Arrays, kind: str, faces: Any, basis: Arrays, function: Callable[[Any, Arrays], Any]
-) -> np.ndarray:
-    """What `function` makes of the faces of a part, [n, F], or [n, R, F] of R variants."""
+def _projected(part: Arrays, kind: str, faces: Any, basis: Arrays) -> np.ndarray:
+    """Features of a part, float32 [n, F], or [n, R, F] where there are R variants."""
     raw = {name: _versions(part, kind, name) for name in raw_names(faces)}
     count, variants = next(iter(raw.values())).shape[:2]
     flat = {name: array.reshape(-1, *array.shape[2:]) for name, array in raw.items()}
-    found = np.asarray(function(faces.RawFeatures(**flat), basis))
+    found = np.asarray(faces.project(faces.RawFeatures(**flat), basis), np.float32)
     return found if variants == 1 else found.reshape(count, variants, -1)
+
+
+def _maps(parts: pathlib.Path, kind: str, faces: Any, basis: Arrays) -> Iterator[np.ndarray]:
+    """The whole maps of each part of a split: all of them together are too many for memory."""
+    name = f"{kind}_middle"
+    for part in raw_pass.parts(parts, (name,)):
+        if name in part:
+            yield faces.centred_map(part[name], basis)
 
 
 def _done(

@@ -8,7 +8,7 @@ It appears whole or not at all. `data_pipelines.input` reads it.
 import collections
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,20 +47,19 @@ def collect(
         for name in kept[0]:
             np.save(work / f"{name}.npy", np.concatenate([part[name] for part in kept]))
         for file, name in large.items():
-            _join(parts, name, count, work / f"{file}.npy")
+            rows = (part[name] for part in raw_pass.parts(parts, (name,)) if name in part)
+            join(rows, count, work / f"{file}.npy")
         return describe(work, card, target.name, count, rejected, **own)
 
 
-def _join(parts: pathlib.Path, name: str, count: int, path: pathlib.Path) -> None:
-    """One array of all parts, written to `path` part by part."""
+def join(arrays: Iterable[np.ndarray], count: int, path: pathlib.Path) -> None:
+    """Arrays of `count` rows in all as one, written to `path` one after another."""
     start, out = 0, None
-    for part in raw_pass.parts(parts, (name,)):
-        if name in part:
-            rows = part[name]
-            if out is None:
-                out = np.lib.format.open_memmap(path, "w+", rows.dtype, (count, *rows.shape[1:]))
-            out[start : start + len(rows)] = rows
-            start += len(rows)
+    for rows in arrays:
+        if out is None:
+            out = np.lib.format.open_memmap(path, "w+", rows.dtype, (count, *rows.shape[1:]))
+        out[start : start + len(rows)] = rows
+        start += len(rows)
 
 
 def describe(

@@ -64,8 +64,8 @@ def stub_faces() -> types.SimpleNamespace:
     def project(raw: RawFeatures, basis: dict[str, np.ndarray]) -> np.ndarray:
         return np.concatenate([raw.embedding - basis["mean"], raw.presence[:, None]], axis=1)
 
-    def centred_map(raw: RawFeatures, basis: dict[str, np.ndarray]) -> np.ndarray:
-        return (raw.middle - basis["mean"]).astype(np.float16)
+    def centred_map(middle: np.ndarray, basis: dict[str, np.ndarray]) -> np.ndarray:
+        return (middle - basis["mean"]).astype(np.float16)
 
     crops = {"crop_112": faces.crop_112, "crop_224": faces.crop_224}
     return types.SimpleNamespace(**locals(), RawFeatures=RawFeatures, MAP=16, **crops)

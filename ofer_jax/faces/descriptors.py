@@ -83,13 +83,13 @@ def features(images: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
     """
     projection = openhead.weights("projection")  # first: no picture is read in vain
     raw = raw_features(images, faces)
-    whole = centred_map(raw, projection).astype(np.float32)
+    whole = centred_map(raw.middle, projection).astype(np.float32)
     return np.concatenate([project(raw, projection), whole], axis=1)
 
 
-def centred_map(raw: RawFeatures, projection: dict[str, np.ndarray]) -> np.ndarray:
-    """The middle map as a whole, float16 [B, MAP], centred by the projection's mean."""
-    off = raw.middle.astype(np.float32) - projection["middle_mean"]
+def centred_map(middle: np.ndarray, projection: dict[str, np.ndarray]) -> np.ndarray:
+    """Middle maps as wholes, float16 [..., MAP], centred by the projection's mean."""
+    off = middle.astype(np.float32) - projection["middle_mean"]
     return (off / MAP_DEVIATION).astype(np.float16)
 
 

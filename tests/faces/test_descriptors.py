@@ -113,7 +113,7 @@ def test_the_map_is_centred_and_of_about_unit_deviation(rng, monkeypatch):
     monkeypatch.setattr(descriptors, "POINT_COMPONENTS", 20)
     raw = random_raw(rng, 80)
     raw = dataclasses.replace(raw, middle=raw.middle * np.float16(0.5))
-    whole = faces.centred_map(raw, faces.fit_projection(raw))
+    whole = faces.centred_map(raw.middle, faces.fit_projection(raw))
     assert whole.shape == (80, faces.MAP) and whole.dtype == np.float16
     np.testing.assert_allclose(whole.astype(np.float32).mean(0), 0, atol=1e-2)
 
