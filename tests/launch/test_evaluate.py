@@ -19,6 +19,13 @@ def command(root: Path, *words: object) -> subprocess.CompletedProcess:
     return subprocess.run(line, cwd=root, capture_output=True, text=True, timeout=900)
 
 
+def write_bundle(folder: Path, head: flame.FlameModel, seed: int = 0) -> None:
+    """An untrained bundle for six features and the open head."""
+    surface = openhead.surface()
+    regions = surface["region_face"], surface["region_front"]
+    bundle.save(toy.random_bundle(jax.random.key(seed), head, 6, *regions), folder)
+
+
 def write_split(folder: Path, head: flame.FlameModel) -> None:
     """A split of three heads in the layout of the feature pass."""
     rng = np.random.default_rng(0)
@@ -37,9 +44,8 @@ def write_split(folder: Path, head: flame.FlameModel) -> None:
 
 @pytest.mark.slow
 def test_the_command_prints_the_table_and_writes_the_report(root: Path, tmp_path: Path) -> None:
-    head, surface = flame.load(openhead.head_path()), openhead.surface()
-    regions = surface["region_face"], surface["region_front"]
-    bundle.save(toy.random_bundle(jax.random.key(0), head, 6, *regions), tmp_path / "bundle")
+    head = flame.load(openhead.head_path())
+    write_bundle(tmp_path / "bundle", head)
     write_split(tmp_path / "data", head)
     places = ("--bundle", tmp_path / "bundle", "--data", tmp_path / "data")
     sizes = ("--samples=4", "--expressions=2", "--limit=2", "--batch=2", "--seed=7")

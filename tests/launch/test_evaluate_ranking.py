@@ -8,17 +8,16 @@ import pytest
 
 from ofer_jax import bundle, flame, openhead
 from tests import toy
-from tests.launch.test_evaluate import command, write_split
+from tests.launch.test_evaluate import command, write_bundle, write_split
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, a bundle, another one with a clumsy name, and one of another head."""
     folder = tmp_path_factory.mktemp("ranking")
-    head, surface = flame.load(openhead.head_path()), openhead.surface()
-    regions = surface["region_face"], surface["region_front"]
+    head = flame.load(openhead.head_path())
     for seed, name in enumerate(("bundle", "its | rival")):
-        bundle.save(toy.random_bundle(jax.random.key(seed), head, 6, *regions), folder / name)
+        write_bundle(folder / name, head, seed)
     bundle.save(toy.random_bundle(jax.random.key(2), toy.head(), 6), folder / "foreign")
     write_split(folder / "data", head)
     return folder

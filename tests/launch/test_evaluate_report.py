@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,10 +15,10 @@ from PIL import Image
 from data_pipelines import input as data_input
 from data_pipelines import openhead_tfds, pairs
 from launch import occlusions, report_parts, seen
-from ofer_jax import bundle, flame, openhead
+from ofer_jax import flame, openhead
 from tests import made_up_reports as made_up
-from tests import squares, toy
-from tests.launch.test_evaluate import write_split
+from tests import squares
+from tests.launch.test_evaluate import write_bundle, write_split
 
 WORDS = ["--data=d", "--seed=0"]
 
@@ -77,9 +76,8 @@ def test_a_source_that_fails_says_why_itself(root: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_a_bundle_is_measured_once(root: Path, tmp_path: Path) -> None:
-    head, surface = flame.load(openhead.head_path()), openhead.surface()
-    regions = surface["region_face"], surface["region_front"]
-    bundle.save(toy.random_bundle(jax.random.key(0), head, 6, *regions), tmp_path / "bundle")
+    head = flame.load(openhead.head_path())
+    write_bundle(tmp_path / "bundle", head)
     data_set(tmp_path / "data", head)
     words = ("--bundle", tmp_path / "bundle", "--data", tmp_path / "data", "--out", tmp_path / "o")
     words += ("--measure=heads", "--measure=ranking", "--samples=4", "--sizes=2,3", "--cases=1")

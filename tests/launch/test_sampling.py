@@ -5,14 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
 from launch import sampling_inputs
-from ofer_jax import bundle, flame, openhead
-from tests import toy
-from tests.launch.test_evaluate import write_split
+from ofer_jax import flame, openhead
+from tests.launch.test_evaluate import write_bundle, write_split
 
 
 def command(root: Path, *words: object) -> subprocess.CompletedProcess:
@@ -22,9 +20,8 @@ def command(root: Path, *words: object) -> subprocess.CompletedProcess:
 
 @pytest.mark.slow
 def test_the_command_prints_tables_draws_a_curve_and_goes_on(root: Path, tmp_path: Path) -> None:
-    head, surface = flame.load(openhead.head_path()), openhead.surface()
-    regions = surface["region_face"], surface["region_front"]
-    bundle.save(toy.random_bundle(jax.random.key(0), head, 6, *regions), tmp_path / "bundle")
+    head = flame.load(openhead.head_path())
+    write_bundle(tmp_path / "bundle", head)
     write_split(tmp_path / "data", head)
     places = ("--bundle", tmp_path / "bundle", "--data", tmp_path / "data", "--out", tmp_path / "o")
     sizes = ("--faces=2", "--samples=5", "--steps=4", "--samplers=dpm3,ode", "--heads=2")
