@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from ofer_jax import evaluate, metrics, portrait, render
+from ofer_jax import evaluate, flame, metrics, portrait, render
 from ofer_jax.arrays import Float, Int, UInt8
 from ofer_jax.bundle import Bundle
 from ofer_jax.flame import FlameModel
@@ -138,9 +138,7 @@ def _errors(
 
 def neutral(model: FlameModel, shape: Float[np.ndarray, "*B S"]) -> Float[np.ndarray, "*B V 3"]:
     """Vertices of heads that no joint turns, metres."""
-    moved = np.einsum("...s,vcs->...vc", shape, np.asarray(model.shapedirs), optimize=True)
-    template = np.asarray(model.v_template)
-    return moved + template.reshape((1,) * (moved.ndim - 2) + template.shape)
+    return np.asarray(flame.vertices_over(model, shape=jnp.asarray(shape)))
 
 
 def distances(

@@ -95,8 +95,13 @@ def table(found: Mapping[str, Any]) -> str:
     rows += [_line(found, f"expression/{name}") for name in EXPRESSION]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) for r in rows]
-    notes = [NOTES, ARTIST] if found["head"]["name"].startswith("open-head") else [NOTES]
+    notes = [NOTES, *caveats(found)]
     return "\n".join([_title(found), "", *(f"{line} |" for line in lines), "", *notes])
+
+
+def caveats(found: Mapping[str, Any]) -> list[str]:
+    """What has to be said of figures made with the head of a report."""
+    return [ARTIST] if found["head"]["name"].startswith("open-head") else []
 
 
 NOTES = """\

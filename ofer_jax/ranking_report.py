@@ -78,8 +78,7 @@ def _of_size(figures: Figures, weights: Float[np.ndarray, "R P"]) -> dict[str, A
 
 def table(found: Mapping[str, Any]) -> str:
     """Two tables a side: everything at the N nearest to 100, and the shares for every N."""
-    head, sizes = found["head"], list(found["clean"])
-    main = min(sizes, key=lambda size: abs(int(size) - 100))
+    head, main = found["head"], main_size(found)
     lines = [
         f"{head['name']} ({head['sha256'][:12]}), bundle {found['bundle'][:12]}: "
         f"{found['faces']} held-out faces, {found['pictures']} pictures clean and occluded, "
@@ -90,6 +89,11 @@ def table(found: Mapping[str, Any]) -> str:
         lines += ["", *_whole(found[side][main], side, main), "", *_curve(found[side], side)]
     notes = [NOTES, ARTIST] if head["name"].startswith("open-head") else [NOTES]
     return "\n".join([*lines, "", *notes])
+
+
+def main_size(found: Mapping[str, Any]) -> str:
+    """The number of samples nearest to 100."""
+    return min(found["clean"], key=lambda size: abs(int(size) - 100))
 
 
 def _whole(values: Mapping[str, Any], side: str, size: str) -> list[str]:

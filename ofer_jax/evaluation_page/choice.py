@@ -7,7 +7,6 @@ from ofer_jax.evaluate import SIDES
 from ofer_jax.evaluation_page.estimates import (
     COLORS,
     Finding,
-    caveats,
     cell,
     spread_of,
     top_of,
@@ -26,7 +25,8 @@ from ofer_jax.evaluation_page.html import (
     table,
 )
 from ofer_jax.evaluation_page.svg import Series, curves
-from ofer_jax.ranking_report import NOTES
+from ofer_jax.quality import caveats
+from ofer_jax.ranking_report import NOTES, main_size
 
 TITLE = "The choice among N samples"
 _FLAT = ("mean face", "random")  # not worth a curve
@@ -50,11 +50,6 @@ def build(found: Mapping[str, Any]) -> Html:
         folded("The shares for every N", [_every(found, side) for side in SIDES]),
         notes(NOTES, *caveats(found)),
     )
-
-
-def main_size(found: Mapping[str, Any]) -> str:
-    """The number of samples nearest to 100."""
-    return min(found["clean"], key=lambda size: abs(int(size) - 100))
 
 
 def _rows(found: Mapping[str, Any], part: str) -> list[str]:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from ofer_jax.evaluation_page.html import Html, el, interval
 from ofer_jax.evaluation_page.svg import bar
-from ofer_jax.quality import ARTIST
 
 Estimate = Mapping[str, float]
 
@@ -19,11 +18,6 @@ class Finding(NamedTuple):
 
 
 COLORS = {"clean": 0, "occluded": 1}  # of the two sides, everywhere on the page
-
-
-def caveats(found: Mapping[str, Any]) -> list[str]:
-    """What has to be said of figures made with the head of a report."""
-    return [ARTIST] if found["head"]["name"].startswith("open-head") else []
 
 
 def cell(

@@ -7,7 +7,6 @@ from ofer_jax.evaluate import SIDES
 from ofer_jax.evaluation_page.estimates import (
     COLORS,
     Finding,
-    caveats,
     cell,
     percent,
     top_of,
@@ -15,7 +14,7 @@ from ofer_jax.evaluation_page.estimates import (
     words,
 )
 from ofer_jax.evaluation_page.html import Html, el, lead, notes, section, table
-from ofer_jax.quality import NOTES
+from ofer_jax.quality import NOTES, caveats
 
 TITLE = "Held-out heads"
 BASE = "mean face"

@@ -7,7 +7,6 @@ from ofer_jax.evaluate import SIDES
 from ofer_jax.evaluation_page.estimates import (
     COLORS,
     Finding,
-    caveats,
     cell,
     percent,
     verdict,
@@ -26,6 +25,7 @@ from ofer_jax.evaluation_page.html import (
 )
 from ofer_jax.evaluation_page.svg import Series, dots
 from ofer_jax.occluded_expressions.report import NOTES
+from ofer_jax.quality import caveats
 
 TITLE = "Occluded expressions"
 KIND = "whole"  # the posed face, of which the charts are

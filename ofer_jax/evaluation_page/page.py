@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ofer_jax.evaluation_page import choice, heads, hidden, photographs, pictures, scans
-from ofer_jax.evaluation_page.estimates import Finding, caveats
+from ofer_jax.evaluation_page.estimates import Finding
 from ofer_jax.evaluation_page.html import Html, el
 from ofer_jax.evaluation_page.style import STYLE
+from ofer_jax.quality import caveats
 
 PARTS: dict[str, Any] = {
     "heads": heads,

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from ofer_jax.evaluation_page import thumbnails
-from ofer_jax.evaluation_page.estimates import Finding, caveats, cell, percent, top_of, words
+from ofer_jax.evaluation_page.estimates import Finding, cell, percent, top_of, words
 from ofer_jax.evaluation_page.html import Html, charts, el, interval, lead, notes, section, table
 from ofer_jax.evaluation_page.svg import Series, dots
 from ofer_jax.photo_checks.report import NOTES, ROWS
+from ofer_jax.quality import caveats
 
 TITLE = "Photographs"
 SHOWN = 24  # photographs of a chart: the worst ones, if there are more

@@ -183,6 +183,19 @@ def gram_mm2(vertices: np.ndarray, directions: np.ndarray) -> np.ndarray:
     return flat.T @ flat / len(vertices)
 
 
+def leading(gram: np.ndarray, size: int) -> np.ndarray:
+    """The eigenvectors [S, `size`] of the greatest eigenvalues of a Gram matrix, greatest first."""
+    return np.linalg.eigh(gram)[1][:, ::-1][:, :size]
+
+
+def displaced(
+    directions: Float[Array, "R 3 S"], coefficients: Float[Array, "B K T"]
+) -> Float[Array, "B K R 3"]:
+    """What coefficients move vertices by, in the unit of `directions`; T may be less than S."""
+    known = directions[..., : coefficients.shape[-1]]
+    return jnp.einsum("bks,rcs->bkrc", coefficients, known)
+
+
 def tempered(variance: np.ndarray, power: float) -> np.ndarray:
     """Loss weights (rms / mean rms)^power, scaled to mean 1; float32. Power 0 weighs all alike;
     2 is the squared vertex error; the last modes are microns and should not lead."""

@@ -46,8 +46,7 @@ def constants(config: Config, model: FlameModel, region: np.ndarray) -> dict[str
     if config["basis"] == "face":
         # A little of the whole head settles the order of modes that leave the face alone.
         whole = common.gram_mm2(np.asarray(model.v_template), directions)
-        vectors = np.linalg.eigh(gram + 0.05 * whole)[1]
-        basis = vectors[:, ::-1][:, :size]
+        basis = common.leading(gram + 0.05 * whole, size)
     else:
         basis = np.eye(total)[:, :size]
     variance = np.einsum("sd,st,td->d", basis, gram, basis)

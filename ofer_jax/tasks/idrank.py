@@ -60,8 +60,7 @@ def constants(config: Config, model: FlameModel, region: np.ndarray) -> dict[str
 
 def vertices(constants: dict[str, Array], shapes: Float[Array, "B K S"]) -> Float[Array, "B K R 3"]:
     """Neutral front-face vertices (mm) of shape coefficients; S may be less than the head's."""
-    directions = constants["directions"][..., : shapes.shape[-1]]
-    moved = jnp.einsum("bks,rcs->bkrc", shapes, directions)
+    moved = common.displaced(constants["directions"], shapes)
     return moved + constants["template"][None, None]
 
 

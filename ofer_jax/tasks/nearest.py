@@ -34,8 +34,7 @@ FROZEN = ("basis",)
 def basis(directions: Float[np.ndarray, "R 3 S"], size: int) -> Float[np.ndarray, "S D"]:
     """The `size` orthonormal directions in the coefficients that move the vertices most."""
     flat = directions.reshape(-1, directions.shape[-1]).astype(np.float64)
-    vectors = np.linalg.eigh(flat.T @ flat)[1]
-    return vectors[:, ::-1][:, :size].astype(np.float32)
+    return common.leading(flat.T @ flat, size).astype(np.float32)
 
 
 def init(config: Config, key: Key[Array, ""], constants: dict[str, np.ndarray]) -> Params:
@@ -88,13 +87,8 @@ def _says(
 def _scores(
     constants: dict[str, Array], shapes: Float[Array, "B K S"], expected: Float[Array, "B S"]
 ) -> Float[Array, "B K"]:
-    off = _moved(constants, shapes - expected[:, None, : shapes.shape[-1]])
+    off = common.displaced(constants["directions"], shapes - expected[:, None, : shapes.shape[-1]])
     return -jnp.mean(jnp.linalg.norm(off, axis=-1), axis=-1)
-
-
-def _moved(constants: dict[str, Array], shapes: Float[Array, "B K S"]) -> Float[Array, "B K R 3"]:
-    directions = constants["directions"][..., : shapes.shape[-1]]
-    return jnp.einsum("bks,rcs->bkrc", shapes, directions)
 
 
 def loss(
@@ -116,7 +110,7 @@ def loss(
     faces = jnp.stack(said, axis=1)
     expected = jnp.mean(faces, axis=1)
     faces = faces if train else expected[:, None]
-    off = _moved(constants, faces - batch["shape"][:, None])
+    off = common.displaced(constants["directions"], faces - batch["shape"][:, None])
     squared = jnp.sum(jnp.mean(jnp.sum(jnp.square(off), axis=-1), axis=(0, 2)))
     if "candidates" not in batch:
         return squared, None, moved
